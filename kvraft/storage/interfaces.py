@@ -1,0 +1,202 @@
+"""What the loop and the machine may ask of a disk. `kvraft.storage.log` and
+`kvraft.storage.state` do it on real files, `kvraft.storage.memory` in memory for the
+simulator; both are plain synchronous code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from kvraft.raft.types import Entry, HardState, Index, SnapshotMetadata, Term
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose data this is: written once, with the first bytes of a data directory."""
+
+    cluster_id: int
+    """Unsigned 64 bits."""
+    cluster_name: str
+    node_id: int
+    initial_voters: tuple[int, ...]
+    """The configuration the cluster was created with: its one source until the log changes it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstalledSnapshot:
+    """The record that makes a received state the state: the commit point of an installation."""
+
+    metadata: SnapshotMetadata
+    generation: int
+    """Names the directory of that state (see `StateStore`); generations only rise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogWrite:
+    """What one write makes durable, in this order, all of it or (after a crash) none of it."""
+
+    installed_snapshot: InstalledSnapshot | None = None
+    """Drop every entry: the log begins anew after the snapshot's index."""
+    hard_state: HardState | None = None
+    entries: tuple[Entry, ...] = ()
+    """Contiguous. Where the log holds an entry at the first index, it and all after it are
+    overwritten."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveredLog:
+    """What a log holds when it is opened."""
+
+    hard_state: HardState
+    base_index: Index
+    """The entry before the first one held; 0 if the log holds everything."""
+    base_term: Term
+    last_index: Index
+    term_starts: tuple[tuple[Index, Term], ...]
+    """(first index, term) of each run of equal terms among the entries held, ascending."""
+    installed_snapshot: InstalledSnapshot | None
+    """The last snapshot that was installed: its generation is the current state's directory."""
+    torn_bytes: int
+    """Bytes of an unfinished last write that were cut off; 0 after an orderly stop."""
+
+
+class LogStorage(Protocol):
+    """The Raft log on disk. `append` and `compact` come from one thread, `entries` from another;
+    an `append` never runs beside another."""
+
+    @property
+    def identity(self) -> Identity: ...
+
+    @property
+    def recovered(self) -> RecoveredLog: ...
+
+    def append(self, write: LogWrite) -> None:
+        """Makes `write` durable: one write, one fdatasync. Raises StorageError; the log is then
+        dead and takes no more writes."""
+        ...
+
+    def entries(self, first: Index, last: Index, bytes_max: int) -> list[Entry]:
+        """The durable entries first..last, at least one and then as many as fit `bytes_max`.
+
+        Raises LookupError where an entry is not held, CorruptionError where it cannot be read
+        as it was written."""
+        ...
+
+    def compact(self, index: Index) -> Index:
+        """Drops what can be dropped of the entries up to and with `index` (whole segments) and
+        returns the new base index."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """What the log takes on disk."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """How far a state has come; written in the same transaction as its rows."""
+
+    index: Index
+    term: Term
+    voters: tuple[int, ...]
+    learners: tuple[int, ...]
+    digest: int
+    """Sum modulo 2**64 of the hash of every row: independent of order, equal on equal states."""
+
+
+class StateReader(Protocol):
+    """Ordered rows: keys of 1 to 511 bytes, compared as unsigned bytes."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def scan(
+        self, start: bytes, end: bytes | None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """The rows with start <= key < end (`None`: to the end), ascending or descending.
+        The iterator must not be used across a change of what it reads."""
+        ...
+
+
+class StateTransaction(StateReader, Protocol):
+    """Where commands are applied: sees its own writes."""
+
+    def put(self, key: bytes, value: bytes) -> None: ...
+
+    def delete(self, key: bytes) -> None:
+        """Deletes the row, which must exist."""
+        ...
+
+
+class StateView(StateReader, Protocol):
+    """One moment of the state for as long as it is open: snapshots, streamed ranges."""
+
+    @property
+    def applied(self) -> Applied: ...
+
+    def close(self) -> None: ...
+
+
+class StateStore(StateTransaction, Protocol):
+    """The state on disk, under a table in memory. Owned by one thread, except `flush`."""
+
+    @property
+    def applied(self) -> Applied: ...
+
+    def mark_applied(self, index: Index, term: Term) -> None:
+        """Everything put and deleted so far is the state at this entry."""
+        ...
+
+    @property
+    def flushed_index(self) -> Index:
+        """What a restart would begin from."""
+        ...
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of rows not yet flushed, frozen ones included."""
+        ...
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the pages in use on disk."""
+        ...
+
+    def view(self) -> StateView: ...
+
+    def freeze(self) -> bool:
+        """Closes the active table so that `flush` can write it. False: nothing to flush."""
+        ...
+
+    def flush(self) -> None:
+        """Writes the frozen tables in one transaction with their applied index. The one method
+        for another thread. Raises StorageError."""
+        ...
+
+    def flush_done(self) -> None:
+        """Back in the owner's thread: lets go of what `flush` wrote."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class SnapshotReceiver(Protocol):
+    """Builds a received state beside the current one. May be used from another thread."""
+
+    @property
+    def generation(self) -> int: ...
+
+    def write_rows(self, rows: list[tuple[bytes, bytes]]) -> None:
+        """Rows in strictly ascending key order. Raises ValueError otherwise, StorageError."""
+        ...
+
+    def finish(self, metadata: SnapshotMetadata, digest: int) -> None:
+        """Checks the digest against the rows (ValueError) and makes everything durable."""
+        ...
+
+    def abandon(self) -> None:
+        """Deletes what was received. Harmless after `finish` only before installation."""
+        ...
