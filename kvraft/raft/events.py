@@ -81,6 +81,14 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommitWanted:
+    """This peer waits for what is in the log now to commit (its clients' commands, or a read): tell
+    it as soon as that happens, not with the next entries or heartbeat."""
+
+    peer: NodeId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TransferLeadership:
     """Hand leadership to this voter, or to the most up-to-date one (dissertation 3.10)."""
 
@@ -97,5 +105,6 @@ Event = (
     | SnapshotReported
     | Compacted
     | Unreachable
+    | CommitWanted
     | TransferLeadership
 )
