@@ -175,10 +175,13 @@ class Raft:
             case _:
                 assert_never(event)
 
-    def take_ready(self) -> Ready:
-        """Everything owed since the last call. `kvraft.raft.ready` says in which order to do it."""
+    def take_ready(self, *, may_apply: bool = True) -> Ready:
+        """Everything owed since the last call. `kvraft.raft.ready` says in which order to do it.
+
+        Without `may_apply` committed entries stay where they are: the state has no room for more.
+        """
         state = self._state
-        committed = self._take_committed()
+        committed = self._take_committed() if may_apply else ()
         if isinstance(state.role, Leader):
             replication.replicate(state, state.role)
             reading.start_pending_round(state, state.role)

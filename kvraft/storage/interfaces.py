@@ -83,9 +83,15 @@ class LogStorage(Protocol):
         as it was written."""
         ...
 
-    def compact(self, index: Index) -> Index:
-        """Drops what can be dropped of the entries up to and with `index` (whole segments) and
-        returns the new base index."""
+    def plan_compaction(self, index: Index, retained_bytes: int) -> Index:
+        """The base index the log would have after dropping its oldest segments, as long as all their
+        entries are at or before `index` and the log is larger than `retained_bytes`. Changes
+        nothing; the present base index if nothing can go. From the thread of `entries`."""
+        ...
+
+    def compact(self, base_index: Index) -> None:
+        """Drops the segments before a planned base index. Entries up to it must not be asked for any
+        more."""
         ...
 
     @property

@@ -200,12 +200,16 @@ class InstallSnapshotResponse(_message.Message):
 class ForwardRequest(_message.Message):
     __slots__ = ("envelope", "group", "read")
     class Group(_message.Message):
-        __slots__ = ("group_id", "commands")
+        __slots__ = ("group_id", "term", "grows_state", "commands")
         GROUP_ID_FIELD_NUMBER: _ClassVar[int]
+        TERM_FIELD_NUMBER: _ClassVar[int]
+        GROWS_STATE_FIELD_NUMBER: _ClassVar[int]
         COMMANDS_FIELD_NUMBER: _ClassVar[int]
         group_id: int
+        term: int
+        grows_state: bool
         commands: _containers.RepeatedScalarFieldContainer[bytes]
-        def __init__(self, group_id: _Optional[int] = ..., commands: _Optional[_Iterable[bytes]] = ...) -> None: ...
+        def __init__(self, group_id: _Optional[int] = ..., term: _Optional[int] = ..., grows_state: _Optional[bool] = ..., commands: _Optional[_Iterable[bytes]] = ...) -> None: ...
     class Read(_message.Message):
         __slots__ = ("read_id",)
         READ_ID_FIELD_NUMBER: _ClassVar[int]
@@ -220,16 +224,7 @@ class ForwardRequest(_message.Message):
     def __init__(self, envelope: _Optional[_Union[Envelope, _Mapping]] = ..., group: _Optional[_Union[ForwardRequest.Group, _Mapping]] = ..., read: _Optional[_Union[ForwardRequest.Read, _Mapping]] = ...) -> None: ...
 
 class ForwardResponse(_message.Message):
-    __slots__ = ("proposed", "refused", "read_index", "read_failed")
-    class Proposed(_message.Message):
-        __slots__ = ("group_id", "index", "term")
-        GROUP_ID_FIELD_NUMBER: _ClassVar[int]
-        INDEX_FIELD_NUMBER: _ClassVar[int]
-        TERM_FIELD_NUMBER: _ClassVar[int]
-        group_id: int
-        index: int
-        term: int
-        def __init__(self, group_id: _Optional[int] = ..., index: _Optional[int] = ..., term: _Optional[int] = ...) -> None: ...
+    __slots__ = ("refused", "read_index", "read_failed")
     class Refused(_message.Message):
         __slots__ = ("group_id", "reason")
         GROUP_ID_FIELD_NUMBER: _ClassVar[int]
@@ -249,12 +244,10 @@ class ForwardResponse(_message.Message):
         READ_ID_FIELD_NUMBER: _ClassVar[int]
         read_id: int
         def __init__(self, read_id: _Optional[int] = ...) -> None: ...
-    PROPOSED_FIELD_NUMBER: _ClassVar[int]
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     READ_INDEX_FIELD_NUMBER: _ClassVar[int]
     READ_FAILED_FIELD_NUMBER: _ClassVar[int]
-    proposed: ForwardResponse.Proposed
     refused: ForwardResponse.Refused
     read_index: ForwardResponse.ReadIndex
     read_failed: ForwardResponse.ReadFailed
-    def __init__(self, proposed: _Optional[_Union[ForwardResponse.Proposed, _Mapping]] = ..., refused: _Optional[_Union[ForwardResponse.Refused, _Mapping]] = ..., read_index: _Optional[_Union[ForwardResponse.ReadIndex, _Mapping]] = ..., read_failed: _Optional[_Union[ForwardResponse.ReadFailed, _Mapping]] = ...) -> None: ...
+    def __init__(self, refused: _Optional[_Union[ForwardResponse.Refused, _Mapping]] = ..., read_index: _Optional[_Union[ForwardResponse.ReadIndex, _Mapping]] = ..., read_failed: _Optional[_Union[ForwardResponse.ReadFailed, _Mapping]] = ...) -> None: ...

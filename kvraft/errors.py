@@ -1,0 +1,114 @@
+"""Why a request failed, in words that the wire, the loop and the operator share.
+
+Each reason is documented as *not applied* (for certain, now and later) or *unknown* (it may have
+been applied, or may still be). The client library turns them back into exceptions.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Literal
+
+DOMAIN = "kvraft"
+"""The domain of `google.rpc.ErrorInfo`."""
+
+
+class Reason(Enum):
+    """Why. The value is the reason of `google.rpc.ErrorInfo`."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    """The request breaks a rule or a limit; it names the field."""
+    NO_LEADER = "NO_LEADER"
+    """No leader was found in time; nothing was proposed."""
+    NOT_APPLIED = "NOT_APPLIED"
+    """It was proposed, but a new leader took over without it; it is lost for certain."""
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    """It was proposed and may have been applied, or may still be."""
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    """This node stops; nothing was proposed."""
+    OVERLOADED = "OVERLOADED"
+    """Too much is waiting already; nothing was proposed."""
+    NO_SPACE = "NO_SPACE"
+    """A disk is nearly full; reads and deletes go on."""
+    REVISION_NOT_REACHED = "REVISION_NOT_REACHED"
+    """The node did not come as far as `min_revision` in time."""
+    INTERNAL = "INTERNAL"
+    """A bug or a broken disk; the log of the node says more."""
+
+
+Applied = Literal["no", "unknown"]
+
+
+class RequestError(Exception):
+    """A request failed. `str(error)` says what happened, whether it was applied, and what to do."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        applied: Applied = "no",
+        field: str | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.applied: Applied = applied
+        self.field = field
+        """Of INVALID_ARGUMENT: the request's field."""
+        self.retry_after_ms = retry_after_ms
+        """When it makes sense to try again, if that is known."""
+
+
+def no_leader(waited_ms: int) -> RequestError:
+    return RequestError(
+        Reason.NO_LEADER,
+        f"no leader was found within {waited_ms} ms; nothing was applied; try again, perhaps at another node",
+        retry_after_ms=200,
+    )
+
+
+def not_applied() -> RequestError:
+    return RequestError(
+        Reason.NOT_APPLIED,
+        "the leader changed before the write was committed, and it is lost; it was not applied; try again",
+        retry_after_ms=50,
+    )
+
+
+def outcome_unknown(why: str) -> RequestError:
+    return RequestError(
+        Reason.OUTCOME_UNKNOWN,
+        f"{why}; the write may have been applied or may still be; read before you write again",
+        applied="unknown",
+    )
+
+
+def shutting_down() -> RequestError:
+    return RequestError(
+        Reason.SHUTTING_DOWN,
+        "this node is stopping; nothing was applied; try another node",
+        retry_after_ms=50,
+    )
+
+
+def overloaded(what: str) -> RequestError:
+    return RequestError(
+        Reason.OVERLOADED, f"{what}; nothing was applied; try again later", retry_after_ms=200
+    )
+
+
+def no_space() -> RequestError:
+    return RequestError(
+        Reason.NO_SPACE,
+        "the disk is nearly full, so writes that grow the state are refused; nothing was applied; free disk "
+        "space or delete keys, and writes resume by themselves",
+        retry_after_ms=1000,
+    )
+
+
+def revision_not_reached(min_revision: int, revision: int) -> RequestError:
+    return RequestError(
+        Reason.REVISION_NOT_REACHED,
+        f"revision {min_revision} was asked for, but this node is at {revision}; wait, or ask another node",
+    )

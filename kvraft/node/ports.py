@@ -1,0 +1,61 @@
+"""What the replica needs of the world. The node gives it asyncio, threads and gRPC; a simulator
+gives it queues. Nothing here waits: what takes time is begun, and its end is told to the replica.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from kvraft.node.forwarding import ForwardAnswer, ForwardRequest
+from kvraft.raft.messages import Message
+from kvraft.raft.ready import SendSnapshot
+from kvraft.raft.types import Index, NodeId
+from kvraft.storage.interfaces import LogWrite, StateStore, StateView
+
+
+class Peers(Protocol):
+    """The other nodes. Everything but `forward` may be lost without a word."""
+
+    def send(self, message: Message) -> None:
+        """To `message.target`, in order with what was sent there before."""
+        ...
+
+    def forward(self, leader: NodeId, request: ForwardRequest) -> bool:
+        """To the leader, in order. False: it cannot be sent now, and was not."""
+        ...
+
+    def answer(self, follower: NodeId, answer: ForwardAnswer) -> None:
+        """To a follower that forwarded something."""
+        ...
+
+    def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
+        """To the leader."""
+        ...
+
+    def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:
+        """Begins a transfer and closes the view after it; ends with `Replica.snapshot_sent`."""
+        ...
+
+
+class Disk(Protocol):
+    """The own disk. A failure does not come back: it stops the node."""
+
+    def write_log(self, write: LogWrite) -> None:
+        """Begins one durable write; ends with `Replica.log_written`. One at a time."""
+        ...
+
+    def flush_state(self, state: StateStore) -> None:
+        """Begins `state.flush()`; ends with `Replica.state_flushed`. One at a time."""
+        ...
+
+    def compact_log(self, base_index: Index) -> None:
+        """Begins dropping old segments; ends with `Replica.log_compacted`. One at a time."""
+        ...
+
+    def open_state(self, generation: int) -> StateStore:
+        """Opens a received state, which is the state from now on, and closes the old one."""
+        ...
+
+    def discard_snapshot(self, generation: int) -> None:
+        """Deletes a received state that is not wanted."""
+        ...

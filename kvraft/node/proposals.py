@@ -1,0 +1,186 @@
+"""Commands of this node's own clients, from acceptance to answer.
+
+A command is *waiting* until it is given to a leader as part of a group, then *pending* until the
+log tells its fate:
+
+- an applied entry holds the group: here are the answers;
+- an entry of a later term is applied and the group was not among the entries before it: terms
+  only rise along the log, so it never will be. Not applied, for certain;
+- the leader refused it: it was never proposed, and waits again or is refused to its caller;
+- neither within a time: the outcome is unknown, and the caller is told so.
+
+A group is given to a leader once and never again, whatever happens: giving it twice could
+apply it twice.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from kvraft import errors
+from kvraft.errors import Reason, RequestError
+from kvraft.machine.results import Answer
+from kvraft.node.settings import NodeSettings
+from kvraft.raft.types import Term
+
+OnAnswer = Callable[[Answer | RequestError], None]
+"""Called once, in the owner's thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiter:
+    """A command and who waits for it."""
+
+    command: bytes
+    grows_state: bool
+    accepted_ms: int
+    on_answer: OnAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class PendingGroup:
+    """A group that a leader of `term` may have proposed."""
+
+    group_id: int
+    term: Term
+    given_ms: int
+    waiters: Sequence[Waiter]
+
+    @property
+    def commands(self) -> tuple[bytes, ...]:
+        return tuple(waiter.command for waiter in self.waiters)
+
+    @property
+    def grows_state(self) -> bool:
+        return any(waiter.grows_state for waiter in self.waiters)
+
+
+class Proposals:
+    """The bookkeeping of one node's clients."""
+
+    __slots__ = (
+        "_applied_term",
+        "_next_group_id",
+        "_pending",
+        "_settings",
+        "_waiting",
+        "_waiting_bytes",
+        "in_flight",
+    )
+
+    def __init__(self, settings: NodeSettings, first_group_id: int) -> None:
+        """`first_group_id` must differ at every start, so that entries of an earlier life of this
+        node are not taken for answers to this one: random, or counted in the simulator."""
+        self._settings = settings
+        self._waiting: deque[Waiter] = deque()
+        self._waiting_bytes = 0
+        self._pending: dict[int, PendingGroup] = {}
+        self._next_group_id = first_group_id
+        self._applied_term = Term(0)
+        self.in_flight = 0
+        """Commands accepted and not yet answered."""
+
+    @property
+    def has_waiting(self) -> bool:
+        return bool(self._waiting)
+
+    def accept(self, waiter: Waiter) -> None:
+        """Takes a command, or refuses it at once."""
+        if (
+            self.in_flight >= self._settings.waiting_commands_max
+            or self._waiting_bytes + len(waiter.command) > self._settings.waiting_bytes_max
+        ):
+            waiter.on_answer(errors.overloaded(f"{self.in_flight} commands wait at this node already"))
+            return
+        self.in_flight += 1
+        self._waiting_bytes += len(waiter.command)
+        self._waiting.append(waiter)
+
+    def take_group(self, term: Term, now_ms: int) -> PendingGroup:
+        """The next group for the leader of `term`; from now on its outcome is open."""
+        waiters = [self._waiting.popleft()]
+        size_bytes = len(waiters[0].command)
+        while self._waiting and size_bytes + len(self._waiting[0].command) <= self._settings.batch_bytes_max:
+            waiters.append(self._waiting.popleft())
+            size_bytes += len(waiters[-1].command)
+        group = PendingGroup(self._next_group_id, term, now_ms, waiters)
+        self._next_group_id = (self._next_group_id + 1) % (1 << 64)
+        self._pending[group.group_id] = group
+        return group
+
+    def put_back(self, group_id: int) -> None:
+        """The group was not given to anybody after all: its commands wait again, before the others."""
+        group = self._pending.pop(group_id, None)
+        if group is not None:
+            self._waiting.extendleft(reversed(group.waiters))
+
+    def refused(self, group_id: int, reason: Reason) -> None:
+        """A leader refused the group. Without space only the commands that grow the state fail."""
+        group = self._pending.get(group_id)
+        match reason:
+            case Reason.OVERLOADED if group is not None:
+                self._finish(group, errors.overloaded("the leader has too many uncommitted bytes"))
+            case Reason.NO_SPACE if group is not None:
+                del self._pending[group_id]
+                kept = [waiter for waiter in group.waiters if not waiter.grows_state]
+                self._waiting.extendleft(reversed(kept))
+                for waiter in group.waiters:
+                    if waiter.grows_state:
+                        self._answer(waiter, errors.no_space())
+            case _:
+                self.put_back(group_id)
+
+    def applied(self, group_id: int, answers: Sequence[Answer]) -> None:
+        """The group was applied; unknown ids are those of an earlier life of this node."""
+        group = self._pending.pop(group_id, None)
+        if group is not None:
+            for waiter, answer in zip(group.waiters, answers, strict=True):
+                self._answer(waiter, answer)
+
+    def term_applied(self, term: Term) -> None:
+        """An entry of `term` was applied, so whatever an earlier leader was given and has not been
+        applied is lost for certain."""
+        if term == self._applied_term:
+            return
+        self._applied_term = term
+        for group in [group for group in self._pending.values() if group.term < term]:
+            self._finish(group, errors.not_applied())
+
+    def skipped(self) -> None:
+        """A snapshot was installed: entries were applied elsewhere that this node never saw."""
+        self.give_up("this node was so far behind that it was sent a snapshot")
+
+    def give_up(self, why: str) -> None:
+        """Whatever is pending has an unknown outcome."""
+        for group in list(self._pending.values()):
+            self._finish(group, errors.outcome_unknown(why))
+
+    def expire(self, now_ms: int, leaderless_ms: int) -> None:
+        """Answers those who have waited too long. `leaderless_ms`: how long no leader is known."""
+        limit_ms = self._settings.admission_timeout_ms
+        leaderless = leaderless_ms >= self._settings.leaderless_timeout_ms
+        while self._waiting and (leaderless or now_ms - self._waiting[0].accepted_ms >= limit_ms):
+            waiter = self._waiting.popleft()
+            self._answer(waiter, errors.no_leader(now_ms - waiter.accepted_ms))
+        if leaderless:
+            self.give_up("no leader was found in time")
+        limit_ms = self._settings.outcome_timeout_ms
+        for group in [group for group in self._pending.values() if now_ms - group.given_ms >= limit_ms]:
+            self._finish(group, errors.outcome_unknown(f"no answer came within {limit_ms} ms"))
+
+    def fail_waiting(self, error: RequestError) -> None:
+        """Answers everything that was not given to a leader."""
+        while self._waiting:
+            self._answer(self._waiting.popleft(), error)
+
+    def _finish(self, group: PendingGroup, error: RequestError) -> None:
+        del self._pending[group.group_id]
+        for waiter in group.waiters:
+            self._answer(waiter, error)
+
+    def _answer(self, waiter: Waiter, answer: Answer | RequestError) -> None:
+        self.in_flight -= 1
+        self._waiting_bytes -= len(waiter.command)
+        waiter.on_answer(answer)

@@ -1,0 +1,496 @@
+"""One replica: the algorithm, the machine and the state, driven by turns.
+
+Whatever happens is put into the inbox or one of the queues; `turn` does everything that follows
+from it, in the order that `kvraft.raft.ready` prescribes. There is no await, no clock and no thread
+in here: time is an argument and the world is reached through `Ports`, so that the very same code
+runs in the node and in the simulator.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+from kvraft import errors
+from kvraft.errors import Reason
+from kvraft.machine.machine import BATCH_VERSION, Machine
+from kvraft.node.divergence import DigestComparison
+from kvraft.node.forwarding import (
+    ForwardAnswer,
+    ForwardedGroup,
+    ForwardedRead,
+    ForwardRequest,
+    GroupRefused,
+    ReadIndexAnswer,
+    ReadRefused,
+)
+from kvraft.node.pending_write import PendingWrite
+from kvraft.node.ports import Disk, Peers
+from kvraft.node.proposals import OnAnswer, Proposals, Waiter
+from kvraft.node.reads import OnFresh, Reader, Reads
+from kvraft.node.settings import NodeSettings
+from kvraft.raft.configuration import Configuration
+from kvraft.raft.events import (
+    CommitWanted,
+    Compacted,
+    Event,
+    Persisted,
+    Propose,
+    Received,
+    RequestRead,
+    SnapshotInstalled,
+    SnapshotReported,
+    TimePassed,
+    TransferLeadership,
+)
+from kvraft.raft.log import RaftLog
+from kvraft.raft.messages import InstallSnapshot, Message
+from kvraft.raft.raft import Raft
+from kvraft.raft.ready import Ready, Refusal, Role, RoleChange
+from kvraft.raft.settings import Settings
+from kvraft.raft.types import Entry, EntryKind, Index, NodeId
+from kvraft.storage.interfaces import InstalledSnapshot, LogStorage, LogWrite, StateStore
+from kvraft.v1 import command_pb2
+
+OnInstalled = Callable[[bool], None]
+"""Called once: whether the received snapshot became the state."""
+
+
+class Replica:
+    """A member of the cluster, without its surroundings."""
+
+    def __init__(
+        self,
+        *,
+        node_id: NodeId,
+        settings: NodeSettings,
+        raft_settings: Settings,
+        log: LogStorage,
+        state: StateStore,
+        peers: Peers,
+        disk: Disk,
+        on_role_change: Callable[[RoleChange], None],
+        chance: random.Random,
+        now_ms: int,
+    ) -> None:
+        """Goes on from what the log and the state hold."""
+        recovered = log.recovered
+        applied = state.applied
+        self.node_id = node_id
+        self.settings = settings
+        self.state = state
+        self.machine = Machine(state)
+        self.raft = Raft(
+            node_id=node_id,
+            settings=raft_settings,
+            chance=chance,
+            configuration=Configuration(
+                tuple(map(NodeId, applied.voters)), tuple(map(NodeId, applied.learners))
+            ),
+            hard_state=recovered.hard_state,
+            log=RaftLog(
+                base_index=recovered.base_index,
+                base_term=recovered.base_term,
+                last_index=recovered.last_index,
+                term_starts=recovered.term_starts,
+                reader=log,
+                cache_bytes_max=raft_settings.log_cache_bytes,
+            ),
+            applied_index=applied.index,
+            now_ms=now_ms,
+        )
+        self.proposals = Proposals(settings, first_group_id=chance.getrandbits(64))
+        self.reads = Reads(settings, first_read_id=chance.getrandbits(62))
+        self.digests = DigestComparison(settings.digests_kept)
+        self.no_space = False
+        """Set from outside: commands that grow the state are refused while it is true."""
+        self.stopping = False
+        """Set from outside: no new requests are taken."""
+        self._on_role_change = on_role_change
+        self._peers = peers
+        self._disk = disk
+        self._log = log
+        self._inbox: deque[Event] = deque()
+        self._forwarded: deque[tuple[NodeId, ForwardRequest]] = deque()
+        self._tickets = 0
+        self._proposed_groups: dict[int, list[tuple[NodeId, int]]] = {}
+        self._asked_reads: dict[int, tuple[NodeId, int]] = {}
+        self._next_write = PendingWrite()
+        self._current_write: PendingWrite | None = None
+        self._staged: tuple[InstallSnapshot, int, OnInstalled] | None = None
+        self._installing: OnInstalled | None = None
+        self._flushing = False
+        self._flushed_ms = now_ms
+        self._compacting = False
+        self._leaderless_since_ms: int | None = now_ms
+        self._digest_due_ms = now_ms
+        self._housekeeping_due_ms = now_ms
+
+    # --- what happens to a replica ------------------------------------------------------------
+
+    def submit(self, command: bytes, *, grows_state: bool, now_ms: int, on_answer: OnAnswer) -> None:
+        """A client's write. `on_answer` is called once, now or in a later turn."""
+        if self.stopping:
+            on_answer(errors.shutting_down())
+        elif grows_state and self.no_space:
+            on_answer(errors.no_space())
+        else:
+            self.proposals.accept(Waiter(command, grows_state, now_ms, on_answer))
+
+    def read(self, *, now_ms: int, on_fresh: OnFresh) -> None:
+        """A client's linearizable read: `on_fresh(None)` is called when the state may be read."""
+        if self.stopping:
+            on_fresh(errors.shutting_down())
+        else:
+            self.reads.accept(Reader(now_ms, on_fresh))
+
+    def read_at_least(self, revision: int, *, now_ms: int, on_fresh: OnFresh) -> None:
+        """A client's read that must see `revision`."""
+        if self.stopping:
+            on_fresh(errors.shutting_down())
+        elif revision <= self.machine.revision:
+            on_fresh(None)
+        else:
+            self.reads.wait_for_revision(revision, Reader(now_ms, on_fresh))
+
+    def receive(self, message: Message) -> None:
+        """A peer's message."""
+        self._inbox.append(Received(message))
+
+    def receive_snapshot(self, message: InstallSnapshot, generation: int, on_installed: OnInstalled) -> None:
+        """A whole snapshot lies beside the state as `generation`, durable and checked."""
+        if self._staged is not None or self._installing is not None:
+            self._disk.discard_snapshot(generation)
+            on_installed(False)
+            return
+        self._staged = (message, generation, on_installed)
+        self._inbox.append(Received(message))
+
+    def receive_forwarded(self, follower: NodeId, request: ForwardRequest) -> None:
+        """A follower asks on behalf of its clients."""
+        self._forwarded.append((follower, request))
+
+    def receive_answer(self, answer: ForwardAnswer) -> None:
+        """The leader answers what was forwarded."""
+        match answer:
+            case GroupRefused(group_id=group_id, reason=reason):
+                self.proposals.refused(group_id, reason)
+            case ReadIndexAnswer(read_id=read_id, index=index):
+                self.reads.answered(read_id, index)
+            case ReadRefused(read_id=read_id):
+                self.reads.refused(read_id)
+
+    def receive_digest(self, follower: NodeId, applied_index: Index, digest: int) -> bool | None:
+        """A follower's digest; whether it equals this node's, None if it cannot be told."""
+        return self.digests.compare(follower, applied_index, digest)
+
+    def tell(self, event: Event) -> None:
+        """Anything else the algorithm should know, such as `Unreachable`."""
+        self._inbox.append(event)
+
+    def transfer_leadership(self) -> None:
+        """Hands over, if this node leads."""
+        self._inbox.append(TransferLeadership())
+
+    def fail_requests(self) -> None:
+        """The node stops now: what was never given to a leader was not applied, the rest is unknown."""
+        self.stopping = True
+        self.proposals.fail_waiting(errors.shutting_down())
+        self.proposals.give_up("the node stopped")
+        self.reads.fail_all(errors.shutting_down())
+
+    # --- what the ports have finished ---------------------------------------------------------
+
+    def log_written(self) -> None:
+        """The current write is durable: its promises may leave."""
+        write, self._current_write = self._current_write, None
+        assert write is not None
+        if write.snapshot is not None:
+            self._install(write.snapshot)
+        self._send_all(write.messages)
+        last = write.entries[-1] if write.entries else None
+        self._inbox.append(
+            Persisted(
+                hard_state=write.hard_state,
+                last_index=None if last is None else last.index,
+                last_term=None if last is None else last.term,
+            )
+        )
+
+    def state_flushed(self) -> None:
+        """The frozen tables are in the state on disk."""
+        self.state.flush_done()
+        self._flushing = False
+        droppable = min(self.state.flushed_index, self.raft.compactable_index)
+        base_index = self._log.plan_compaction(Index(droppable), self.settings.log_retained_bytes)
+        if base_index >= self.raft.first_log_index and not self._compacting:
+            self._compacting = True
+            self._inbox.append(Compacted(index=base_index))
+            self._disk.compact_log(base_index)
+
+    def log_compacted(self) -> None:
+        """The segments that were to go are gone."""
+        self._compacting = False
+
+    def snapshot_sent(self, target: NodeId, *, succeeded: bool) -> None:
+        """The transfer to this follower ended."""
+        self._inbox.append(SnapshotReported(target=target, succeeded=succeeded))
+
+    # --- turns --------------------------------------------------------------------------------
+
+    @property
+    def deadline_ms(self) -> int:
+        """When the next turn is due, if nothing happens before."""
+        return min(self.raft.deadline_ms, self._housekeeping_due_ms)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether another turn is due at once."""
+        return bool(self._inbox) or (self._may_apply and self.raft.has_unapplied)
+
+    @property
+    def _may_apply(self) -> bool:
+        return self.state.memory_bytes < self.settings.memory_bytes_max
+
+    @property
+    def leads(self) -> bool:
+        return self.raft.role is Role.LEADER
+
+    def turn(self, now_ms: int, wall_ms: int) -> None:
+        """Does everything that is to be done. `now_ms` never jumps; `wall_ms`, since the Unix epoch,
+        is what a leader stamps its batches with.
+
+        Storage errors, foreign formats and broken laws come out as exceptions: the node must stop.
+        """
+        raft = self.raft
+        while self._inbox:
+            raft.step(self._inbox.popleft(), now_ms)
+        if now_ms >= raft.deadline_ms:
+            raft.step(TimePassed(), now_ms)
+        self._pass_on_requests(now_ms, wall_ms)
+        self._carry_out(raft.take_ready(may_apply=self._may_apply), now_ms)
+        self._flush_if_due(now_ms)
+        if now_ms >= self._housekeeping_due_ms:
+            self._keep_house(now_ms)
+
+    def _pass_on_requests(self, now_ms: int, wall_ms: int) -> None:
+        """Gives the clients' commands and reads to whoever leads."""
+        if self.leads:
+            self._propose(now_ms, wall_ms)
+            self._ask_own_reads(now_ms)
+            return
+        while self._forwarded:
+            follower, request = self._forwarded.popleft()
+            self._refuse(follower, request, Reason.NO_LEADER)
+        leader = self.raft.leader_id
+        if leader is None:
+            return
+        while self.proposals.has_waiting:
+            group = self.proposals.take_group(self.raft.term, now_ms)
+            request = ForwardedGroup(
+                group_id=group.group_id,
+                term=group.term,
+                grows_state=group.grows_state,
+                commands=group.commands,
+            )
+            if not self._peers.forward(leader, request):
+                self.proposals.put_back(group.group_id)
+                break
+        if self.reads.has_new:
+            read_id = self.reads.take_question(now_ms)
+            if not self._peers.forward(leader, ForwardedRead(read_id=read_id)):
+                self.reads.refused(read_id)
+
+    def _propose(self, now_ms: int, wall_ms: int) -> None:
+        """Turns everything that waits into as few entries as the limits let."""
+        batch = _Batch(wall_ms)
+        while self._forwarded:
+            follower, request = self._forwarded.popleft()
+            if isinstance(request, ForwardedRead):
+                self._ask_read(follower, request.read_id, now_ms)
+            elif request.term != self.raft.term:
+                self._refuse(follower, request, Reason.NO_LEADER)
+            elif request.grows_state and self.no_space:
+                self._refuse(follower, request, Reason.NO_SPACE)
+            else:
+                batch = self._add_to(batch, follower, request.group_id, request.commands, now_ms)
+        while self.proposals.has_waiting:
+            group = self.proposals.take_group(self.raft.term, now_ms)
+            batch = self._add_to(batch, self.node_id, group.group_id, group.commands, now_ms)
+        self._propose_batch(batch, now_ms)
+
+    def _add_to(
+        self, batch: _Batch, origin: NodeId, group_id: int, commands: tuple[bytes, ...], now_ms: int
+    ) -> _Batch:
+        size_bytes = sum(map(len, commands))
+        if batch.groups and batch.size_bytes + size_bytes > self.settings.batch_bytes_max:
+            self._propose_batch(batch, now_ms)
+            batch = _Batch(batch.message.time_ms)
+        batch.add(origin, group_id, commands, size_bytes)
+        return batch
+
+    def _propose_batch(self, batch: _Batch, now_ms: int) -> None:
+        if batch.groups:
+            self._tickets += 1
+            self._proposed_groups[self._tickets] = batch.groups
+            self.raft.step(Propose(ticket=self._tickets, data=batch.message.SerializeToString()), now_ms)
+
+    def _ask_own_reads(self, now_ms: int) -> None:
+        if self.reads.has_new:
+            self._ask_read(self.node_id, self.reads.take_question(now_ms), now_ms)
+
+    def _ask_read(self, origin: NodeId, read_id: int, now_ms: int) -> None:
+        self._tickets += 1
+        self._asked_reads[self._tickets] = (origin, read_id)
+        self.raft.step(RequestRead(ticket=self._tickets), now_ms)
+        if origin != self.node_id:
+            self.raft.step(CommitWanted(peer=origin), now_ms)
+
+    def _refuse(self, follower: NodeId, request: ForwardRequest, reason: Reason) -> None:
+        match request:
+            case ForwardedGroup(group_id=group_id):
+                self._peers.answer(follower, GroupRefused(group_id=group_id, reason=reason))
+            case ForwardedRead(read_id=read_id):
+                self._peers.answer(follower, ReadRefused(read_id=read_id))
+
+    def _carry_out(self, ready: Ready, now_ms: int) -> None:
+        """The effects of a `Ready`, in its order."""
+        if ready.role_change is not None:
+            self._leaderless_since_ms = now_ms if ready.role_change.leader is None else None
+            self._on_role_change(ready.role_change)
+        self._send_all(ready.messages)
+        self._collect_write(ready)
+        self._start_write()
+        self._report_proposals(ready, now_ms)
+        for entry in ready.committed:
+            self._apply(entry)
+        self._report_reads(ready)
+        self.reads.run(self.state.applied.index, self.machine.revision)
+        for order in ready.send_snapshots:
+            self._peers.send_snapshot(order, self.state.view())
+
+    def _send_all(self, messages: tuple[Message, ...] | list[Message]) -> None:
+        for message in messages:
+            self._peers.send(message)
+
+    def _collect_write(self, ready: Ready) -> None:
+        if self._staged is not None:
+            message, generation, on_installed = self._staged
+            self._staged = None
+            if ready.install_snapshot == message.snapshot:
+                self._installing = on_installed
+                self._next_write.install(InstalledSnapshot(metadata=message.snapshot, generation=generation))
+            else:
+                self._disk.discard_snapshot(generation)
+                on_installed(False)
+        self._next_write.add(ready)
+
+    def _start_write(self) -> None:
+        """One write at a time; what comes meanwhile is the next one. The state is not exchanged
+        under a flush."""
+        write = self._next_write
+        if self._current_write is not None or (write.snapshot is not None and self._flushing):
+            return
+        if write.is_durable_already:
+            self._send_all(write.messages)
+            write.messages.clear()
+            return
+        self._current_write, self._next_write = write, PendingWrite()
+        self._disk.write_log(
+            LogWrite(
+                installed_snapshot=write.snapshot,
+                hard_state=write.hard_state,
+                entries=tuple(write.entries),
+            )
+        )
+
+    def _report_proposals(self, ready: Ready, now_ms: int) -> None:
+        for proposed in ready.proposed:
+            for origin, _ in self._proposed_groups.pop(proposed.ticket):
+                if origin != self.node_id:
+                    self.raft.step(CommitWanted(peer=origin), now_ms)
+        for refused in ready.refused:
+            reason = Reason.OVERLOADED if refused.reason is Refusal.OVERLOADED else Reason.NO_LEADER
+            for origin, group_id in self._proposed_groups.pop(refused.ticket):
+                if origin == self.node_id:
+                    self.proposals.refused(group_id, reason)
+                else:
+                    self._peers.answer(origin, GroupRefused(group_id=group_id, reason=reason))
+
+    def _report_reads(self, ready: Ready) -> None:
+        for confirmed in ready.confirmed_reads:
+            origin, read_id = self._asked_reads.pop(confirmed.ticket)
+            if origin == self.node_id:
+                self.reads.answered(read_id, confirmed.index)
+            else:
+                self._peers.answer(origin, ReadIndexAnswer(read_id=read_id, index=confirmed.index))
+        for ticket in ready.failed_reads:
+            origin, read_id = self._asked_reads.pop(ticket)
+            if origin == self.node_id:
+                self.reads.refused(read_id)
+            else:
+                self._peers.answer(origin, ReadRefused(read_id=read_id))
+
+    def _apply(self, entry: Entry) -> None:
+        self.proposals.term_applied(entry.term)
+        if entry.kind is EntryKind.COMMAND:
+            groups = self.machine.apply(entry.data)
+            self.state.mark_applied(entry.index, entry.term)
+            for group in groups:
+                if group.origin_id == self.node_id:
+                    self.proposals.applied(group.group_id, group.answers)
+        else:
+            self.state.mark_applied(entry.index, entry.term)
+        self.digests.remember(entry.index, self.state.applied.digest)
+
+    def _install(self, snapshot: InstalledSnapshot) -> None:
+        """The log says that the received state is the state: from here on it is."""
+        self.state = self._disk.open_state(snapshot.generation)
+        self.machine = Machine(self.state)
+        self.proposals.skipped()
+        self._inbox.append(SnapshotInstalled(index=snapshot.metadata.index))
+        on_installed, self._installing = self._installing, None
+        assert on_installed is not None
+        on_installed(True)
+
+    def _keep_house(self, now_ms: int) -> None:
+        """What is due now and then: timeouts of waiting clients, the digest report."""
+        self._housekeeping_due_ms = now_ms + 100
+        since_ms = self._leaderless_since_ms
+        leaderless_ms = 0 if since_ms is None else now_ms - since_ms
+        self.proposals.expire(now_ms, leaderless_ms)
+        self.reads.expire(now_ms, leaderless_ms, self.machine.revision)
+        leader = self.raft.leader_id
+        if leader is not None and leader != self.node_id and now_ms >= self._digest_due_ms:
+            self._digest_due_ms = now_ms + self.settings.digest_interval_ms
+            applied = self.state.applied
+            self._peers.report_digest(leader, applied.index, applied.digest)
+
+    def _flush_if_due(self, now_ms: int) -> None:
+        settings = self.settings
+        due = (
+            now_ms - self._flushed_ms >= settings.flush_interval_ms
+            or self.state.memory_bytes >= settings.flush_bytes
+        )
+        if due and not self._flushing and self._installing is None:
+            self._flushed_ms = now_ms
+            if self.state.freeze():
+                self._flushing = True
+                self._disk.flush_state(self.state)
+
+
+class _Batch:
+    """A `CommandBatch` in the making."""
+
+    __slots__ = ("groups", "message", "size_bytes")
+
+    def __init__(self, time_ms: int) -> None:
+        self.message = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=time_ms)
+        self.groups: list[tuple[NodeId, int]] = []
+        self.size_bytes = 0
+
+    def add(self, origin: NodeId, group_id: int, commands: tuple[bytes, ...], size_bytes: int) -> None:
+        self.message.groups.add(origin_id=origin, group_id=group_id, commands=commands)
+        self.groups.append((origin, group_id))
+        self.size_bytes += size_bytes

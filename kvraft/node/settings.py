@@ -1,0 +1,37 @@
+"""The numbers of the loop. Times in milliseconds, sizes in bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeSettings:
+    """Every limit of the loop."""
+
+    admission_timeout_ms: int = 2_000
+    """How long a request waits to be given to a leader."""
+    leaderless_timeout_ms: int = 600
+    """How long requests outlive the knowledge of a leader."""
+    outcome_timeout_ms: int = 10_000
+    """How long a proposed write may take before its caller is told that its outcome is unknown."""
+    read_retry_ms: int = 500
+    """After this a follower asks the leader for a read index again."""
+    revision_timeout_ms: int = 10_000
+    """How long a read waits for its `min_revision`."""
+    waiting_commands_max: int = 100_000
+    waiting_bytes_max: int = 64 << 20
+    """Of commands accepted from clients and not yet answered."""
+    batch_bytes_max: int = 1 << 20
+    """Of the commands of one Raft entry; a single larger command still goes, alone."""
+    flush_interval_ms: int = 2_000
+    flush_bytes: int = 16 << 20
+    """The memory table is flushed when it is this old or this large."""
+    memory_bytes_max: int = 128 << 20
+    """Past this committed entries wait for the flush."""
+    log_retained_bytes: int = 256 << 20
+    """Log kept beyond what recovery needs, for followers that were away."""
+    digest_interval_ms: int = 1_000
+    """How often a follower tells the leader the digest of its state."""
+    digests_kept: int = 16_384
+    """Applied entries whose digest the leader remembers for comparing."""
