@@ -64,6 +64,14 @@ types: install ## mypy, strict
 test: install ## every test, under 8 minutes on 2 cores
 	$(BIN)/python -m pytest
 
+.PHONY: demo
+demo: install ## three nodes, a killed leader, and a count of what was lost
+	$(BIN)/kvraft demo
+
+.PHONY: bench
+bench: install ## ratios against a bare echo and, where installed, etcd
+	$(BIN)/python -m bench
+
 .PHONY: check
 check: lint types protos-check protos-lint ## all read-only checks
 

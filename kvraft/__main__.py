@@ -1,1 +1,202 @@
-def main() -> None: ...
+"""The `kvraft` command: run a node, a cluster on this machine, or the demonstration."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+from google.protobuf.internal import api_implementation
+
+from kvraft import exit_codes
+from kvraft.config import KEYS, ConfigError, ServerConfig, flag, load_config
+from kvraft.logs import configure_logs
+from kvraft.version import __version__
+
+CommandT = TypeVar("CommandT", bound=Callable[..., Any])
+
+SERVE_HELP = """Runs one node until SIGTERM or Ctrl-C.
+
+A node needs an id, the name of its cluster, a data directory of its own, and the list of all
+members: at which address each serves clients, and at which the other members.
+
+\b
+Three nodes on this machine, each in a terminal of its own:
+  kvraft serve --node-id 1 --data-dir data/1 --config cluster.toml
+  kvraft serve --node-id 2 --data-dir data/2 --config cluster.toml
+  kvraft serve --node-id 3 --data-dir data/3 --config cluster.toml
+
+\b
+with this cluster.toml:
+  cluster_name = "chat"
+  members = [
+    { id = 1, client_address = "127.0.0.1:7001", peer_address = "127.0.0.1:7002" },
+    { id = 2, client_address = "127.0.0.1:7003", peer_address = "127.0.0.1:7004" },
+    { id = 3, client_address = "127.0.0.1:7005", peer_address = "127.0.0.1:7006" },
+  ]
+
+\b
+or without a file, the same --member flags for every node:
+  kvraft serve --node-id 1 --cluster-name chat --data-dir data/1 \\
+    --member 1=127.0.0.1:7001,127.0.0.1:7002 \\
+    --member 2=127.0.0.1:7003,127.0.0.1:7004 \\
+    --member 3=127.0.0.1:7005,127.0.0.1:7006
+
+Every flag can be a key of the file (--node-id is node_id) or a variable (KVRAFT_NODE_ID). Flags
+win over variables, variables over the file.
+
+\b
+Exit codes:
+"""
+SERVE_HELP += "".join(f"  {code}  {meaning}\n" for code, meaning in exit_codes.MEANINGS.items())
+
+_FLAG_HELP = {
+    "node_id": "Which member this node is.",
+    "cluster_name": "The name of the cluster, the same on every node.",
+    "data_dir": "Where this node keeps its log and state.",
+    "client_address": "Listen here for clients; default: the address in the list of members.",
+    "peer_address": "Listen here for the other members; default: the address in the list of members.",
+    "election_timeout_ms": "A new leader is sought after this long without one.",
+    "heartbeat_interval_ms": "How often a leader is heard of.",
+    "flush_interval_ms": "How often the state is written to its files.",
+    "segment_bytes": "Size of a file of the log.",
+    "log_retained_bytes": "Log kept for members that were away.",
+    "disk_reserve_bytes": "With less free disk, writes that grow the state are refused.",
+    "memory_bytes_max": "Applied writes held in memory until they are flushed.",
+    "log_level": "How much is logged to stderr.",
+    "log_format": "For people or for machines.",
+}
+
+
+def _config_flags(command: CommandT) -> CommandT:
+    """A flag for each key, as text: `kvraft.config` reads and checks them all."""
+    defaults = {field.name: field.default for field in fields(ServerConfig) if field.default is not MISSING}
+    for key, text in reversed(_FLAG_HELP.items()):
+        default = defaults.get(key)
+        command = click.option(
+            flag(key),
+            key,
+            metavar=KEYS[key].metavar,
+            help=text if default is None else f"{text} [default: {default}]",
+        )(command)
+    command = click.option("--insecure", is_flag=True, help="Allow plaintext beyond this machine.")(command)
+    return click.option(
+        flag("members"),
+        "members",
+        multiple=True,
+        metavar="ID=CLIENT,PEER",
+        help="A member and its two addresses; once for each member.",
+    )(command)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """kvraft: a replicated store for messaging back ends."""
+
+
+@main.command(help=SERVE_HELP)
+@click.option(
+    "--config",
+    "file",
+    type=click.Path(path_type=Path),
+    envvar="KVRAFT_CONFIG",
+    help="TOML file with any of the keys below (KVRAFT_CONFIG).",
+)
+@_config_flags
+def serve(file: Path | None, members: tuple[str, ...], insecure: bool, **flags: str | None) -> None:
+    _check_python()
+    texts = {key: text for key, text in flags.items() if text is not None}
+    if members:
+        texts["members"] = " ".join(members)
+    if insecure:
+        texts["insecure"] = "true"
+    try:
+        config = load_config(file=file, environment=os.environ, flags=texts)
+    except ConfigError as error:
+        _refuse(str(error))
+    configure_logs(level=config.log_level, log_format=config.log_format)
+
+    from kvraft import server  # after the checks: gRPC takes a quarter of a second to import
+
+    sys.exit(asyncio.run(server.run(config)))
+
+
+@main.command()
+@click.option("--nodes", type=click.IntRange(1, 9), default=3, show_default=True, help="How many nodes.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="Where the nodes keep their data; kept when they stop.",
+)
+@click.option(
+    "--base-port",
+    type=click.IntRange(1, 65_000),
+    default=7001,
+    show_default=True,
+    help="The first of two ports for each node: clients, then peers.",
+)
+def dev(nodes: int, data_dir: Path, base_port: int) -> None:
+    """Runs a cluster on this machine until Ctrl-C, and keeps its data for the next time.
+
+    Each node is a process of its own. Kill one and see what happens; start again to have it back.
+    """
+    _check_python()
+    from kvraft import dev as cluster
+
+    sys.exit(cluster.run(nodes=nodes, data_directory=data_dir.absolute(), base_port=base_port))
+
+
+@main.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="An empty directory for the data of the three nodes; default: a temporary one.",
+)
+def demo(data_dir: Path | None) -> None:
+    """Kills a leader under load and counts what was lost."""
+    _check_python()
+    from kvraft import demo as demonstration
+
+    if data_dir is None:
+        with tempfile.TemporaryDirectory(prefix="kvraft-demo-") as temporary:
+            sys.exit(demonstration.main(Path(temporary)))
+    data_dir.mkdir(parents=True, exist_ok=True)
+    if any(data_dir.iterdir()):
+        _refuse(f"--data-dir {data_dir} is not empty; the demonstration wants an empty directory")
+    sys.exit(demonstration.main(data_dir.absolute()))
+
+
+@main.command()
+def version() -> None:
+    """Prints the version."""
+    click.echo(__version__)
+
+
+def _check_python() -> None:
+    """Refuses an interpreter in which a node is not safe or not fast."""
+    if not __debug__:
+        _refuse(
+            "Python runs with -O (or PYTHONOPTIMIZE), which removes the assertions that keep a node from "
+            "acting on a broken state; start it without"
+        )
+    if api_implementation.Type() != "upb":
+        _refuse(
+            f"protobuf uses its slow {api_implementation.Type()} implementation; unset "
+            "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION and install a binary wheel of protobuf"
+        )
+
+
+def _refuse(problem: str) -> NoReturn:
+    click.echo(f"kvraft: {problem}", err=True)
+    sys.exit(exit_codes.USAGE)
+
+
+if __name__ == "__main__":
+    main(prog_name="kvraft")

@@ -32,6 +32,8 @@ class Reason(Enum):
     """A disk is nearly full; reads and deletes go on."""
     REVISION_NOT_REACHED = "REVISION_NOT_REACHED"
     """The node did not come as far as `min_revision` in time."""
+    SLOW_READER = "SLOW_READER"
+    """A stream was cut off because its caller did not read on; nothing was changed."""
     INTERNAL = "INTERNAL"
     """A bug or a broken disk; the log of the node says more."""
 
@@ -111,4 +113,12 @@ def revision_not_reached(min_revision: int, revision: int) -> RequestError:
     return RequestError(
         Reason.REVISION_NOT_REACHED,
         f"revision {min_revision} was asked for, but this node is at {revision}; wait, or ask another node",
+    )
+
+
+def slow_reader(waited_s: float) -> RequestError:
+    return RequestError(
+        Reason.SLOW_READER,
+        f"the caller took no page for {waited_s:.0f} s, and an unread stream holds disk space; read again, "
+        "and take the pages as they come",
     )

@@ -50,6 +50,7 @@ from kvraft.raft.raft import Raft
 from kvraft.raft.ready import Ready, Refusal, Role, RoleChange
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Entry, EntryKind, Index, NodeId
+from kvraft.storage.errors import CorruptionError
 from kvraft.storage.interfaces import InstalledSnapshot, LogStorage, LogWrite, StateStore
 from kvraft.v1 import command_pb2
 
@@ -74,9 +75,16 @@ class Replica:
         chance: random.Random,
         now_ms: int,
     ) -> None:
-        """Goes on from what the log and the state hold."""
+        """Goes on from what the log and the state hold. Raises CorruptionError if they do not belong
+        together."""
         recovered = log.recovered
         applied = state.applied
+        if not recovered.base_index <= applied.index <= recovered.last_index:
+            raise CorruptionError(
+                f"the state is at index {applied.index}, but the log holds the entries after "
+                f"{recovered.base_index} up to {recovered.last_index}: one of them was lost or exchanged; "
+                "move the data directory away and let the others re-seed this node"
+            )
         self.node_id = node_id
         self.settings = settings
         self.state = state

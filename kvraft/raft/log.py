@@ -173,8 +173,9 @@ class RaftLog:
 
     def mark_persisted(self, index: Index, term: Term) -> None:
         """A write that ended with (index, term) is durable. Ignored if that entry was overwritten
-        since: a late fsync must not vouch for what replaced it."""
-        if self.term(index) == term and index > self.persisted_index:
+        since: a late fsync must not vouch for what replaced it, nor, if that entry came back
+        meanwhile, for what was not yet handed over again."""
+        if self.term(index) == term and self.persisted_index < index <= self._handed_index:
             self.persisted_index = index
 
     def shrink_cache(self, applied_index: Index) -> None:

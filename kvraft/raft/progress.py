@@ -99,14 +99,15 @@ class Progress:
         self.next_index = Index(last_index + 1)
 
     def accepted(self, match_index: Index, now_ms: int) -> bool:
-        """The follower is durable up to `match_index`; True if that is news."""
+        """The follower is durable up to `match_index`; True if that is news. A probe is answered only by
+        what reaches it: a late answer to something earlier would lead back to where it was."""
         while self._inflight and self._inflight[0][0] <= match_index:
             self.free_first_inflight()
         self.moved_ms = now_ms
         self.next_index = max(self.next_index, Index(match_index + 1))
         is_news = match_index > self.match_index
         self.match_index = max(self.match_index, match_index)
-        if self.mode is ProgressMode.PROBE or (
+        if (self.mode is ProgressMode.PROBE and self.next_index == match_index + 1) or (
             self.mode is ProgressMode.SNAPSHOT and self.match_index >= self.snapshot_index
         ):
             self.become_replicate()

@@ -282,7 +282,8 @@ class Raft:
 
     def _on_message(self, message: Message) -> None:
         state = self._state
-        if message.sender not in state.configuration.members or message.target != state.node_id:
+        is_peer = message.sender in state.configuration.members and message.sender != state.node_id
+        if not is_peer or message.target != state.node_id:
             return
         if isinstance(message, RequestVote):
             if election.hears_a_leader(state) and not message.leadership_transfer:

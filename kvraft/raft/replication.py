@@ -79,9 +79,16 @@ def on_heartbeat(state: State, message: Heartbeat) -> None:
 
 
 def answer_heartbeat(state: State, message: Heartbeat) -> None:
-    """The answer promises nothing but the term, so it waits for the disk only if the term does."""
+    """The answer promises nothing but the term, so it waits for the disk only if the term does.
+
+    Rounds are counted within a term: the answer to an old term's heartbeat confirms none, since
+    its sender may lead the new term by now, with rounds of its own.
+    """
     response = HeartbeatResponse(
-        sender=state.node_id, target=message.sender, term=state.term, round=message.round
+        sender=state.node_id,
+        target=message.sender,
+        term=state.term,
+        round=message.round if message.term == state.term else 0,
     )
     if state.persisted_hard_state.term == state.term:
         state.send(response)
@@ -198,10 +205,12 @@ def on_heartbeat_response(state: State, leader: Leader, message: HeartbeatRespon
         and progress.has_inflight
         and idle_ms >= state.settings.heartbeat_interval_ms
     ):
-        if not progress.may_send(state.settings):
+        while not progress.may_send(state.settings):
             progress.free_first_inflight()
         progress.moved_ms = state.now_ms
-        _send_append(state, message.sender, progress)
+        # What is compacted already becomes a snapshot, which `replicate` offers after the next apply.
+        if progress.next_index > state.log.base_index:
+            _send_append(state, message.sender, progress)
 
 
 def on_unreachable(leader: Leader, peer: NodeId) -> None:

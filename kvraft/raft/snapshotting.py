@@ -86,8 +86,9 @@ def on_install_snapshot(state: State, message: InstallSnapshot) -> None:
 
 
 def on_installed(state: State, index: Index) -> None:
-    """The snapshot is the state; entries after it may be applied."""
+    """The snapshot is the state; entries after it may be applied. If a newer one has come
+    meanwhile, that one is waited for."""
     assert state.installing is not None, index
-    assert state.installing.index == index, (index, state.installing)
-    state.installing = None
-    state.applied_index = index
+    if state.installing.index == index:
+        state.installing = None
+        state.applied_index = index

@@ -130,10 +130,13 @@ class StateReader(Protocol):
 class StateTransaction(StateReader, Protocol):
     """Where commands are applied: sees its own writes."""
 
-    def put(self, key: bytes, value: bytes) -> None: ...
+    def put(self, key: bytes, value: bytes, previous: bytes | None) -> None:
+        """Sets a row. `previous` is what `get(key)` answers just before: every caller has read it
+        anyway, and the digest needs it."""
+        ...
 
-    def delete(self, key: bytes) -> None:
-        """Deletes the row, which must exist."""
+    def delete(self, key: bytes, previous: bytes) -> None:
+        """Deletes a row, which holds `previous`."""
         ...
 
 

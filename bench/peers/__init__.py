@@ -1,0 +1,1 @@
+"""Other stores, started on this machine for comparison where their binaries are installed."""

@@ -1,0 +1,25 @@
+"""What the exit code tells a script. Part of the interface: numbers are never reused."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    OK = 0
+    NOT_FOUND = 1
+    """The key does not exist, or the comparison of `cas` did not hold."""
+    USAGE = 2
+    """The command line, or what it asks for, is wrong."""
+    UNAVAILABLE = 3
+    """The cluster could not do it in time. Nothing was changed."""
+    OUTCOME_UNKNOWN = 4
+    """The answer to a write was lost: it may have been applied."""
+    REFUSED = 5
+    """A limit of the cluster refused it. Nothing was changed."""
+    INTERNAL = 6
+    """A node failed in a way it should not, or does not answer like a kvraft node."""
+    INTERRUPTED = 130
+    """Ctrl-C, as of a process that died of SIGINT."""
+    BROKEN_PIPE = 141
+    """Nobody reads the output any more, as of a process that died of SIGPIPE."""

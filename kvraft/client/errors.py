@@ -1,0 +1,89 @@
+"""How a call can fail. The class says what kind of failure it was, `applied` whether a write
+may have happened, `reason` which one of the documented reasons it was.
+
+Only two classes can follow a write that was applied: `OutcomeUnknown` and `InternalError`. After
+any other it is safe to send the write again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Applied = Literal["no", "unknown"]
+
+
+class KvraftError(Exception):
+    """A call failed. The message says what happened, where, whether it was applied, and what to do."""
+
+    applied: Applied
+    """"no": nothing was and nothing will be changed by the call. "unknown": a write may have been
+    applied, or may still be."""
+    reason: str
+    """In capitals: the server's (NO_LEADER, OVERLOADED, ...), or the library's CONNECT_FAILED,
+    CONNECTION_LOST and MESSAGE_TOO_LARGE, or the name of a gRPC code where no reason was given."""
+
+    def __init__(self, message: str, *, reason: str, applied: Applied) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.applied = applied
+
+
+@dataclass(frozen=True, slots=True)
+class FieldViolation:
+    """What is wrong with one field of a request."""
+
+    field: str
+    """Path in the request message, such as `operations[3].put.key`."""
+    description: str
+
+
+class InvalidArgument(KvraftError):
+    """The request itself is wrong; repeating it is useless."""
+
+    violations: tuple[FieldViolation, ...]
+
+    def __init__(self, message: str, *, reason: str, violations: tuple[FieldViolation, ...]) -> None:
+        super().__init__(message, reason=reason, applied="no")
+        self.violations = violations
+
+
+class Unavailable(KvraftError):
+    """No endpoint could serve the call before the deadline. Not applied."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message, reason=reason, applied="no")
+
+
+class DeadlineExceeded(KvraftError):
+    """The call was not finished in time and is known not to be applied: a read, or a write that
+    was given up before it was proposed."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message, reason=reason, applied="no")
+
+
+class ResourceExhausted(KvraftError):
+    """A limit of the cluster refused the call. Not applied, and not repeated by the library: that
+    would add to the load."""
+
+    retry_after_s: float | None
+    """The pause the server asks for; `None` if waiting will not help."""
+
+    def __init__(self, message: str, *, reason: str, retry_after_s: float | None) -> None:
+        super().__init__(message, reason=reason, applied="no")
+        self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknown(KvraftError):
+    """A write was sent and its answer was lost: it may have been applied, or may still be.
+
+    Read the key before writing again, or write with `compare_and_set`, which can be repeated safely.
+    """
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message, reason=reason, applied="unknown")
+
+
+class InternalError(KvraftError):
+    """A node failed in a way it should not, or what answered is not a kvraft node."""

@@ -1,0 +1,93 @@
+"""Which endpoint a call goes to, and whether it goes to another one after a failure.
+
+The rule is the class of the error: after `Unavailable` and `DeadlineExceeded` it is certain that
+nothing was applied, so the call is sent again, to the next endpoint, until its deadline. Any
+other error goes to the caller.
+"""
+
+from __future__ import annotations
+
+import random
+
+import grpc
+from google.protobuf.message import Message
+
+from kvraft.client.endpoint import Endpoint, parse_endpoints
+from kvraft.client.errors import DeadlineExceeded, KvraftError, OutcomeUnknown, Unavailable
+from kvraft.client.method import Method, ResponseT
+from kvraft.client.pacing import Pacing
+from kvraft.client.status import error_from_status
+
+
+class Failover:
+    """The endpoints of a cluster, and the one in use."""
+
+    __slots__ = ("_chance", "_closed", "_endpoints", "_in_use", "timeout_s")
+
+    def __init__(self, endpoints: str, timeout_s: float) -> None:
+        if timeout_s <= 0:
+            raise ValueError(f"timeout_s is {timeout_s}: give the seconds a call may take")
+        self._endpoints = tuple(map(Endpoint, parse_endpoints(endpoints)))
+        self._in_use = 0
+        self._chance = random.Random()
+        self._closed = False
+        self.timeout_s = timeout_s
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(endpoint.address for endpoint in self._endpoints)
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where to send the next attempt."""
+        self._check_open()
+        return self._endpoints[self._in_use]
+
+    def pacing(self) -> Pacing:
+        return Pacing(self.timeout_s, len(self._endpoints), self._chance)
+
+    async def call(self, method: Method[ResponseT], request: Message) -> ResponseT:
+        """Raises KvraftError."""
+        pacing = self.pacing()
+        while True:
+            endpoint = self.endpoint
+            try:
+                return await endpoint.unary(method, request, pacing.attempt_s(writes=method.writes))
+            except grpc.aio.AioRpcError as status:
+                error = error_from_status(
+                    status, call=method.name, writes=method.writes, endpoint=endpoint.address
+                )
+            await self.before_next(error, endpoint, pacing)
+
+    async def call_at(self, address: str, method: Method[ResponseT], request: Message) -> ResponseT:
+        """One attempt at one of the endpoints. Raises KvraftError; ValueError if it is none of them."""
+        self._check_open()
+        if address not in self.addresses:
+            raise ValueError(f"{address!r} is not one of the client's endpoints {', '.join(self.addresses)}")
+        endpoint = self._endpoints[self.addresses.index(address)]
+        try:
+            return await endpoint.unary(method, request, self.timeout_s)
+        except grpc.aio.AioRpcError as status:
+            raise error_from_status(
+                status, call=method.name, writes=method.writes, endpoint=address
+            ) from None
+
+    async def before_next(self, error: KvraftError, endpoint: Endpoint, pacing: Pacing) -> None:
+        """Leaves an endpoint that does not work, and waits if all were asked. Raises `error` where
+        sending again is not safe, would not help, or comes too late."""
+        # Another call may have left it already.
+        leave = isinstance(error, Unavailable | DeadlineExceeded | OutcomeUnknown)
+        if leave and endpoint is self._endpoints[self._in_use]:
+            self._in_use = (self._in_use + 1) % len(self._endpoints)
+        if not isinstance(error, Unavailable | DeadlineExceeded):
+            raise error
+        await pacing.pause(error)
+
+    async def close(self) -> None:
+        self._closed = True
+        for endpoint in self._endpoints:
+            await endpoint.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the client is closed")

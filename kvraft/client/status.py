@@ -1,0 +1,153 @@
+"""From the status of a failed attempt to an error, and to the one question that decides about
+a repetition: is it certain that nothing was applied?
+
+A kvraft node attaches `google.rpc.ErrorInfo` of the domain "kvraft" to each error it means, with
+the reason and, for writes, whether it was applied; `RetryInfo` and `BadRequest` where they help. A
+status without it comes from gRPC itself: a write is then of unknown outcome, unless the status
+says that the request never left this process or never reached the service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from kvraft.client.errors import (
+    Applied,
+    DeadlineExceeded,
+    FieldViolation,
+    InternalError,
+    InvalidArgument,
+    KvraftError,
+    OutcomeUnknown,
+    ResourceExhausted,
+    Unavailable,
+)
+
+DOMAIN = "kvraft"
+
+# gRPC says so when no connection could be made, or no address be found, to send the call over.
+_CONNECT_FAILED = ("failed to connect to all addresses", "errors resolving")
+# The request was refused by gRPC's own size limit, on this side or on the other, before any service
+# saw it. (A response refused by size says "CLIENT: Received".)
+_REQUEST_TOO_LARGE = ("CLIENT: Sent message larger than max", "SERVER: Received message larger than max")
+
+_ADVICE = {
+    "NO_LEADER": "The cluster cannot decide now: retry, and if it lasts check with `kvctl status` that a "
+    "majority of the nodes is up.",
+    "NOT_APPLIED": "Leadership changed on the way: retry.",
+    "SHUTTING_DOWN": "Retry on another node.",
+    "CONNECT_FAILED": "Check the address, and that the node runs.",
+    "OVERLOADED": "Send less, or retry later.",
+    "NO_SPACE": "Free disk space, or delete keys; reads and deletes go on.",
+    "REVISION_NOT_REACHED": "Wait longer, or read linearizably.",
+    "MESSAGE_TOO_LARGE": "Send at most 4 MiB in one call.",
+    "UNIMPLEMENTED": "Check that the address is that of a kvraft client port, of this version or newer.",
+}
+_READ_FIRST = "It may have been applied: read before writing again."
+
+
+@dataclass(frozen=True, slots=True)
+class _Details:
+    """What the server attached; all absent for a status of gRPC's own."""
+
+    reason: str | None = None
+    applied: Applied = "unknown"
+    retry_after_s: float | None = None
+    violations: tuple[FieldViolation, ...] = ()
+
+
+def error_from_status(status: grpc.aio.AioRpcError, *, call: str, writes: bool, endpoint: str) -> KvraftError:
+    """The error for an attempt of `call` at `endpoint` that ended with `status`."""
+    code = status.code()
+    text = status.details() or ""
+    details = _details_of(status)
+    if details.reason is None:
+        details = _of_transport(code, text)
+    reason = details.reason or code.name
+    applied: Applied = details.applied if writes else "no"
+
+    outcome = ""
+    if writes:
+        outcome = " It was not applied." if applied == "no" else f" {_READ_FIRST}"
+    advice = f" {_ADVICE[reason]}" if reason in _ADVICE else ""
+    message = f"{call} at {endpoint} failed: {text.rstrip('.') or code.name} [{reason}].{outcome}{advice}"
+
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        return InvalidArgument(
+            _with_violations(message, details.violations), reason=reason, violations=details.violations
+        )
+    if code in _OUTCOME_CODES:
+        if applied == "unknown":
+            return OutcomeUnknown(message, reason=reason)
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
+            return ResourceExhausted(message, reason=reason, retry_after_s=details.retry_after_s)
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            return DeadlineExceeded(message, reason=reason)
+        return Unavailable(message, reason=reason)
+    return InternalError(message, reason=reason, applied=applied)
+
+
+_OUTCOME_CODES = frozenset(
+    {
+        grpc.StatusCode.UNAVAILABLE,
+        grpc.StatusCode.CANCELLED,
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+    }
+)
+"""Codes after which `applied` alone decides between OutcomeUnknown and the class of the code."""
+
+
+def _with_violations(message: str, violations: tuple[FieldViolation, ...]) -> str:
+    return "\n".join(
+        [message, *(f"  {violation.field}: {violation.description}" for violation in violations)]
+    )
+
+
+def _of_transport(code: grpc.StatusCode, text: str) -> _Details:
+    if code is grpc.StatusCode.UNAVAILABLE:
+        if text.startswith(_CONNECT_FAILED):
+            return _Details(reason="CONNECT_FAILED", applied="no")
+        return _Details(reason="CONNECTION_LOST")
+    if code is grpc.StatusCode.RESOURCE_EXHAUSTED and text.startswith(_REQUEST_TOO_LARGE):
+        return _Details(reason="MESSAGE_TOO_LARGE", applied="no")
+    if code is grpc.StatusCode.INVALID_ARGUMENT:
+        return _Details(applied="no")
+    return _Details()
+
+
+def _details_of(status: grpc.aio.AioRpcError) -> _Details:
+    try:
+        rich = rpc_status.from_call(status)
+    except (ValueError, DecodeError):
+        # The details contradict the status, or are not what they should be: believe neither.
+        return _Details()
+    if rich is None:
+        return _Details()
+
+    reason: str | None = None
+    applied: Applied = "unknown"
+    retry_after_s: float | None = None
+    violations: tuple[FieldViolation, ...] = ()
+    for packed in rich.details:
+        info = error_details_pb2.ErrorInfo()
+        retry = error_details_pb2.RetryInfo()
+        bad = error_details_pb2.BadRequest()
+        try:
+            if packed.Unpack(info) and info.domain == DOMAIN:
+                reason = info.reason
+                applied = "no" if info.metadata.get("applied") == "no" else "unknown"
+            elif packed.Unpack(retry):
+                retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
+            elif packed.Unpack(bad):
+                violations = tuple(FieldViolation(v.field, v.description) for v in bad.field_violations)
+        except DecodeError:
+            return _Details()
+    if reason is None:
+        return _Details()
+    return _Details(reason, applied, retry_after_s, violations)

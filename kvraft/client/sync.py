@@ -1,0 +1,163 @@
+"""The client for code without an event loop: the asyncio client in a thread of its own.
+
+Each method is the asyncio method itself, wrapped: same arguments, same results, same errors,
+known to type checkers and editors, and nothing written twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
+
+from kvraft.client.client import Client
+from kvraft.client.cluster import Cluster
+from kvraft.client.kv import Kv
+from kvraft.client.results import KeyValue
+from kvraft.client.stream import RangeStream
+
+P = ParamSpec("P")
+ResultT = TypeVar("ResultT")
+ServiceT = TypeVar("ServiceT")
+
+
+class _LoopThread:
+    """Runs coroutines in an event loop of its own thread."""
+
+    __slots__ = ("_loop", "_thread")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        # A daemon, so that a client that was not closed does not keep the process alive.
+        self._thread = threading.Thread(target=self._loop.run_forever, name="kvraft-client", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return not self._loop.is_closed()
+
+    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+        if not self.alive:
+            work.close()
+            raise RuntimeError("the client is closed")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        finally:
+            # Interrupted (Ctrl-C): nobody waits for the call any more. Otherwise without effect.
+            future.cancel()
+
+    def stop(self) -> None:
+        self.run(self._loop.shutdown_asyncgens())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class _Blocking(Generic[ServiceT]):
+    """A service of the asyncio client, to be called from any thread."""
+
+    __slots__ = ("_service", "_thread")
+
+    def __init__(self, service: ServiceT, thread: _LoopThread) -> None:
+        self._service = service
+        self._thread = thread
+
+
+def _blocking(
+    method: Callable[Concatenate[ServiceT, P], Coroutine[Any, Any, ResultT]],
+) -> Callable[Concatenate[_Blocking[ServiceT], P], ResultT]:
+    @functools.wraps(method)
+    def call(self: _Blocking[ServiceT], /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        return self._thread.run(method(self._service, *args, **kwargs))
+
+    return call
+
+
+def _blocking_stream(
+    method: Callable[Concatenate[ServiceT, P], RangeStream],
+) -> Callable[Concatenate[_Blocking[ServiceT], P], Iterator[KeyValue]]:
+    @functools.wraps(method)
+    def iterate(self: _Blocking[ServiceT], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[KeyValue]:
+        pages = method(self._service, *args, **kwargs).pages()
+
+        async def next_page() -> tuple[KeyValue, ...] | None:
+            return await anext(pages, None)
+
+        async def close() -> None:
+            await pages.aclose()
+
+        try:
+            # A thread hand-over per page, not per key.
+            while page := self._thread.run(next_page()):
+                yield from page
+        except GeneratorExit:
+            # The caller left early, so the pages are at a pause and can be closed.
+            if self._thread.alive:
+                self._thread.run(close())
+            raise
+
+    return iterate
+
+
+class SyncKv(_Blocking[Kv]):
+    """`client.kv`: the methods of `Kv`, blocking."""
+
+    __slots__ = ()
+
+    put = _blocking(Kv.put)
+    get = _blocking(Kv.get)
+    delete = _blocking(Kv.delete)
+    delete_range = _blocking(Kv.delete_range)
+    range = _blocking(Kv.range)
+    count = _blocking(Kv.count)
+    stream_range = _blocking_stream(Kv.stream_range)
+    compare_and_set = _blocking(Kv.compare_and_set)
+    compare_and_delete = _blocking(Kv.compare_and_delete)
+    batch_write = _blocking(Kv.batch_write)
+
+
+class SyncCluster(_Blocking[Cluster]):
+    """`client.cluster`: the methods of `Cluster`, blocking."""
+
+    __slots__ = ()
+
+    status = _blocking(Cluster.status)
+    status_of_all = _blocking(Cluster.status_of_all)
+
+
+class SyncClient:
+    """A client of one cluster, for any number of threads. Arguments as for `Client`."""
+
+    __slots__ = ("_client", "_thread", "cluster", "kv")
+
+    kv: SyncKv
+    cluster: SyncCluster
+
+    def __init__(self, endpoints: str, *, timeout_s: float = 5.0) -> None:
+        self._client = Client(endpoints, timeout_s=timeout_s)
+        self._thread = _LoopThread()
+        self.kv = SyncKv(self._client.kv, self._thread)
+        self.cluster = SyncCluster(self._client.cluster, self._thread)
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The addresses, as given."""
+        return self._client.endpoints
+
+    def close(self) -> None:
+        """Ends the calls under way, disconnects, and ends the thread. May be repeated."""
+        if self._thread.alive:
+            self._thread.run(self._client.close())
+            self._thread.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,119 @@
+"""ClusterService: what one node knows, told at once, whether or not there is a leader."""
+
+# ruff: noqa: N802 - gRPC names the methods
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import grpc
+from google.protobuf.message import Message
+
+from kvraft.members import MemberAddresses
+from kvraft.node.node import Node
+from kvraft.raft.ready import Role
+from kvraft.rpc.header import ResponseHeaders
+from kvraft.rpc.status import answering_errors
+from kvraft.storage.errors import StorageError
+from kvraft.storage.interfaces import LogStorage
+from kvraft.v1 import cluster_pb2, cluster_pb2_grpc
+from kvraft.version import __version__
+
+_ROLES = {
+    Role.FOLLOWER: cluster_pb2.ROLE_FOLLOWER,
+    Role.PRE_CANDIDATE: cluster_pb2.ROLE_PRE_CANDIDATE,
+    Role.CANDIDATE: cluster_pb2.ROLE_CANDIDATE,
+    Role.LEADER: cluster_pb2.ROLE_LEADER,
+}
+
+
+class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
+    """Tells the state of one node."""
+
+    def __init__(
+        self,
+        node: Node,
+        headers: ResponseHeaders,
+        log: LogStorage,
+        *,
+        cluster_name: str,
+        members: Mapping[int, MemberAddresses],
+        election_timeout_ms: int,
+    ) -> None:
+        """`members` by node id; who is a member but not in it is shown without addresses."""
+        self._node = node
+        self._headers = headers
+        self._log = log
+        self._cluster_name = cluster_name
+        self._addresses = members
+        self._election_timeout_ms = election_timeout_ms
+        self._started_ms = node.now_ms()
+
+    def on_storage_error(self, error: StorageError) -> None:
+        self._node.fail(error)
+
+    @answering_errors
+    async def Status(
+        self, _request: cluster_pb2.StatusRequest, _context: grpc.aio.ServicerContext[Message, Message]
+    ) -> cluster_pb2.StatusResponse:
+        replica = self._node.replica
+        raft, state = replica.raft, replica.state
+        applied = state.applied
+        return cluster_pb2.StatusResponse(
+            header=self._headers.at(replica.machine.revision),
+            version=__version__,
+            cluster_name=self._cluster_name,
+            role=_ROLES[raft.role],
+            commit_index=raft.commit_index,
+            applied_index=applied.index,
+            first_log_index=raft.first_log_index,
+            last_log_index=raft.last_log_index,
+            state_digest=applied.digest,
+            flushed_index=state.flushed_index,
+            state_bytes=state.disk_bytes,
+            memory_table_bytes=state.memory_bytes,
+            log_bytes=self._log.size_bytes,
+            uptime_ms=self._node.now_ms() - self._started_ms,
+            members=self._members(),
+            alarms=self._alarms(),
+        )
+
+    def _members(self) -> Iterator[cluster_pb2.Member]:
+        replica = self._node.replica
+        raft = replica.raft
+        followers = raft.followers
+        heard_after_ms = self._node.now_ms() - self._election_timeout_ms
+        for node_id in raft.configuration.members:
+            member = cluster_pb2.Member(id=node_id, learner=node_id in raft.configuration.learners)
+            addresses = self._addresses.get(node_id)
+            if addresses is not None:
+                member.client_address = addresses.client_address
+                member.peer_address = addresses.peer_address
+            if node_id in followers:
+                member.match_index = followers[node_id].match_index
+                member.active = followers[node_id].last_heard_ms > heard_after_ms
+            elif replica.leads and node_id == replica.node_id:
+                member.match_index = raft.applied_index  # what is applied is durable here
+                member.active = True
+            yield member
+
+    def _alarms(self) -> Iterator[cluster_pb2.Alarm]:
+        replica = self._node.replica
+        if replica.no_space:
+            yield cluster_pb2.Alarm(
+                kind=cluster_pb2.ALARM_KIND_NO_SPACE,
+                member_id=replica.node_id,
+                message="less disk is free than the reserve, so writes that grow the state are refused here; "
+                "free disk space or delete keys, and writes resume by themselves",
+            )
+        # Followers report to the leader; what an earlier leader remembers may long be mended.
+        if not replica.leads:
+            return
+        suspects = replica.digests.suspects(replica.node_id, replica.raft.configuration)
+        for node_id, index in sorted(suspects.items()):
+            yield cluster_pb2.Alarm(
+                kind=cluster_pb2.ALARM_KIND_DIVERGED,
+                member_id=node_id,
+                message=f"the state of node {node_id} differs from the others' at index {index}; stop it, "
+                "move its data directory aside, and start it again to be sent the state anew",
+            )

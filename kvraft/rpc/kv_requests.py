@@ -1,0 +1,169 @@
+"""Requests of KvService: checked against the limits, and turned into the commands of the log.
+
+What passes here is stored for ever and applied on every node, so every rule of `kv.proto` is
+enforced here and nowhere else. A refusal names the field as it is called in the request.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from kvraft.errors import Reason, RequestError
+from kvraft.machine.keys import KEY_BYTES_MAX, prefix_end
+from kvraft.v1 import command_pb2, common_pb2, kv_pb2
+
+VALUE_BYTES_MAX = 1 << 20
+REQUEST_BYTES_MAX = 4 << 20
+"""Of a whole serialised request. Only a batch can come near it within the other limits."""
+BATCH_OPERATIONS_MAX = 1_000
+DELETE_RANGE_LIMIT_MAX = 10_000
+"""Also the default."""
+PAGE_SIZE_DEFAULT = 100
+PAGE_SIZE_MAX = 1_000
+BOUND_BYTES_MAX = KEY_BYTES_MAX + 1
+"""Of a range's `start` and `end`: the first key after the longest key can be named."""
+
+
+class Write(NamedTuple):
+    """A command for the log."""
+
+    command: bytes
+    grows_state: bool
+
+
+class Bounds(NamedTuple):
+    """The keys from `start` up to and without `end`; an empty `end` is the end of the space."""
+
+    start: bytes
+    end: bytes
+
+
+def invalid(field: str, problem: str) -> RequestError:
+    """The refusal of a request because of one field."""
+    return RequestError(Reason.INVALID_ARGUMENT, f"{field} {problem}", field=field)
+
+
+def put_command(request: kv_pb2.PutRequest) -> Write:
+    """The command of Put."""
+    key, value = request.key, request.value
+    check_key("key", key)
+    _check_value("value", value)
+    command = command_pb2.Command(
+        put={"key": key, "value": value, "return_previous": request.return_previous}
+    )
+    return Write(command.SerializeToString(), True)
+
+
+def delete_command(request: kv_pb2.DeleteRequest) -> Write:
+    """The command of Delete."""
+    check_key("key", request.key)
+    command = command_pb2.Command(delete={"key": request.key, "return_previous": request.return_previous})
+    return Write(command.SerializeToString(), False)
+
+
+def delete_range_command(request: kv_pb2.DeleteRangeRequest) -> Write:
+    """The command of DeleteRange."""
+    start, end = check_range(request.range)
+    limit = request.limit or DELETE_RANGE_LIMIT_MAX
+    if limit > DELETE_RANGE_LIMIT_MAX:
+        raise invalid("limit", f"is {limit:,}; at most {DELETE_RANGE_LIMIT_MAX:,} keys are deleted at once")
+    command = command_pb2.Command(delete_range={"start": start, "end": end, "limit": limit})
+    return Write(command.SerializeToString(), False)
+
+
+def compare_and_set_command(request: kv_pb2.CompareAndSetRequest) -> Write:
+    """The command of CompareAndSet."""
+    check_key("key", request.key)
+    update = request.WhichOneof("update")
+    if update is None:
+        raise invalid("update", "is not set; set either `value` or `delete`")
+    if update == "value":
+        _check_value("value", request.value)
+    elif not request.delete:
+        raise invalid("delete", "is false; set it to true to delete the key, or set `value`")
+    command = command_pb2.Command(
+        compare_and_set={
+            "key": request.key,
+            "expected_revision": request.expected_revision,
+            "value": request.value,
+            "delete": request.delete,
+        }
+    )
+    return Write(command.SerializeToString(), update == "value")
+
+
+def batch_write_command(request: kv_pb2.BatchWriteRequest) -> Write:
+    """The command of BatchWrite; the hottest loop of the services, about 1 us an operation."""
+    count = len(request.operations)
+    if not 1 <= count <= BATCH_OPERATIONS_MAX:
+        raise invalid("operations", f"holds {count:,} operations; 1 to {BATCH_OPERATIONS_MAX:,} are allowed")
+    size_bytes = request.ByteSize()
+    if size_bytes > REQUEST_BYTES_MAX:
+        raise invalid(
+            "operations", f"make a request of {size_bytes:,} bytes; at most {REQUEST_BYTES_MAX:,} are allowed"
+        )
+    command = command_pb2.Command()
+    add = command.batch_write.operations.add
+    grows_state = False
+    for position, operation in enumerate(request.operations):
+        kind = operation.WhichOneof("operation")
+        if kind == "put":
+            put = operation.put
+            key, value = put.key, put.value
+            if not 0 < len(key) <= KEY_BYTES_MAX:
+                check_key(f"operations[{position}].put.key", key)
+            if len(value) > VALUE_BYTES_MAX:
+                _check_value(f"operations[{position}].put.value", value)
+            add(key=key, value=value)
+            grows_state = True
+        elif kind == "delete":
+            key = operation.delete.key
+            if not 0 < len(key) <= KEY_BYTES_MAX:
+                check_key(f"operations[{position}].delete.key", key)
+            add(key=key, delete=True)
+        else:
+            raise invalid(f"operations[{position}]", "is empty; set either `put` or `delete`")
+    return Write(command.SerializeToString(), grows_state)
+
+
+def check_key(field: str, key: bytes) -> None:
+    """Raises unless `key` can be a key."""
+    if not 0 < len(key) <= KEY_BYTES_MAX:
+        raise invalid(field, f"has {len(key):,} bytes; a key has 1 to {KEY_BYTES_MAX}")
+
+
+def _check_value(field: str, value: bytes) -> None:
+    if len(value) > VALUE_BYTES_MAX:
+        raise invalid(field, f"has {len(value):,} bytes; a value has at most {VALUE_BYTES_MAX:,}")
+
+
+def check_range(key_range: kv_pb2.KeyRange) -> Bounds:
+    """The bounds of a range, whichever way it was given."""
+    start, end, prefix = key_range.start, key_range.end, key_range.prefix
+    if prefix:
+        if start or end:
+            raise invalid("range.prefix", "is set together with `start` or `end`; set one or the other")
+        if len(prefix) > KEY_BYTES_MAX:
+            raise invalid("range.prefix", f"has {len(prefix):,} bytes; at most {KEY_BYTES_MAX} are allowed")
+        return Bounds(prefix, prefix_end(prefix))
+    for field, bound in (("range.start", start), ("range.end", end)):
+        if len(bound) > BOUND_BYTES_MAX:
+            raise invalid(field, f"has {len(bound):,} bytes; at most {BOUND_BYTES_MAX} are allowed")
+    if end and start >= end:
+        raise invalid("range.end", "is not after `start`, so the range can hold no key")
+    return Bounds(start, end)
+
+
+def check_page_size(page_size: int) -> int:
+    """The keys per page that were asked for."""
+    if page_size > PAGE_SIZE_MAX:
+        raise invalid("page_size", f"is {page_size:,}; at most {PAGE_SIZE_MAX:,} keys fit a page")
+    return page_size or PAGE_SIZE_DEFAULT
+
+
+def check_consistency(consistency: int, min_revision: int) -> None:
+    """Raises unless the two name a way to read."""
+    if consistency not in common_pb2.Consistency.values():
+        raise invalid("consistency", f"is {consistency}, which this node does not know")
+    if min_revision and consistency != common_pb2.CONSISTENCY_AT_LEAST:
+        raise invalid("min_revision", "is set, but only CONSISTENCY_AT_LEAST waits for a revision")

@@ -1,0 +1,210 @@
+"""KvService: check the request, ask the node once, dress the answer.
+
+A write becomes a command and waits for its answer from the log. A read waits until the state is
+fresh enough and then looks at it in one go, without an await in between: what it sees is one
+revision. Only what may be long (counts, streams) reads a view, slice by slice, so that the node's
+turns go on meanwhile; a view stays good even if a received snapshot becomes the state under it.
+"""
+
+# ruff: noqa: N802 - gRPC names the methods
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import islice
+
+import grpc
+from google.protobuf.message import Message
+
+from kvraft import errors
+from kvraft.machine import kv
+from kvraft.machine.records import KvRecord
+from kvraft.machine.results import (
+    Answer,
+    BatchWriteResult,
+    CompareAndSetResult,
+    DeleteRangeResult,
+    DeleteResult,
+    PutResult,
+)
+from kvraft.node.node import Node
+from kvraft.rpc import kv_requests
+from kvraft.rpc.header import ResponseHeaders
+from kvraft.rpc.kv_requests import Write
+from kvraft.rpc.paging import PageToken, Query, Row, count_rows, key_value, take_page
+from kvraft.rpc.status import answering_errors
+from kvraft.storage.errors import StorageError
+from kvraft.v1 import common_pb2, kv_pb2, kv_pb2_grpc
+
+PAGE_BYTES_MAX = 1 << 20
+"""A page of Range ends when its keys and values reach this; one value more may exceed it."""
+SLICE_ROWS_MAX = 500
+SLICE_BYTES_MAX = 256 << 10
+"""What a long read takes between two breaths of the loop, and a page of StreamRange."""
+READER_TIMEOUT_S = 30.0
+"""How long a stream waits for its caller to take a page: meanwhile it pins pages of the state."""
+
+Context = grpc.aio.ServicerContext[Message, Message]
+
+
+class KvServicer(kv_pb2_grpc.KvServiceServicer):
+    """Serves the key-value space of one node."""
+
+    def __init__(
+        self, node: Node, headers: ResponseHeaders, *, reader_timeout_s: float = READER_TIMEOUT_S
+    ) -> None:
+        self._node = node
+        self._headers = headers
+        self._reader_timeout_s = reader_timeout_s
+
+    def on_storage_error(self, error: StorageError) -> None:
+        self._node.fail(error)
+
+    # --- writes -------------------------------------------------------------------------------
+
+    @answering_errors
+    async def Put(self, request: kv_pb2.PutRequest, _context: Context) -> kv_pb2.PutResponse:
+        answer = await self._write(kv_requests.put_command(request))
+        result = answer.result
+        assert isinstance(result, PutResult), result
+        return kv_pb2.PutResponse(
+            header=self._headers.at(answer.revision), previous=_found(request.key, result.previous)
+        )
+
+    @answering_errors
+    async def Delete(self, request: kv_pb2.DeleteRequest, _context: Context) -> kv_pb2.DeleteResponse:
+        answer = await self._write(kv_requests.delete_command(request))
+        result = answer.result
+        assert isinstance(result, DeleteResult), result
+        return kv_pb2.DeleteResponse(
+            header=self._headers.at(answer.revision),
+            deleted=result.deleted,
+            previous=_found(request.key, result.previous),
+        )
+
+    @answering_errors
+    async def DeleteRange(
+        self, request: kv_pb2.DeleteRangeRequest, _context: Context
+    ) -> kv_pb2.DeleteRangeResponse:
+        answer = await self._write(kv_requests.delete_range_command(request))
+        result = answer.result
+        assert isinstance(result, DeleteRangeResult), result
+        return kv_pb2.DeleteRangeResponse(
+            header=self._headers.at(answer.revision), deleted=result.deleted, more=result.more
+        )
+
+    @answering_errors
+    async def CompareAndSet(
+        self, request: kv_pb2.CompareAndSetRequest, _context: Context
+    ) -> kv_pb2.CompareAndSetResponse:
+        answer = await self._write(kv_requests.compare_and_set_command(request))
+        result = answer.result
+        assert isinstance(result, CompareAndSetResult), result
+        return kv_pb2.CompareAndSetResponse(
+            header=self._headers.at(answer.revision),
+            succeeded=result.succeeded,
+            current=_found(request.key, result.current),
+        )
+
+    @answering_errors
+    async def BatchWrite(
+        self, request: kv_pb2.BatchWriteRequest, _context: Context
+    ) -> kv_pb2.BatchWriteResponse:
+        answer = await self._write(kv_requests.batch_write_command(request))
+        result = answer.result
+        assert isinstance(result, BatchWriteResult), result
+        return kv_pb2.BatchWriteResponse(header=self._headers.at(answer.revision), existed=result.existed)
+
+    async def _write(self, write: Write) -> Answer:
+        return await self._node.write(write.command, grows_state=write.grows_state)
+
+    # --- reads --------------------------------------------------------------------------------
+
+    @answering_errors
+    async def Get(self, request: kv_pb2.GetRequest, _context: Context) -> kv_pb2.GetResponse:
+        key = request.key
+        kv_requests.check_key("key", key)
+        await self._until_fresh(request.consistency, request.min_revision)
+        replica = self._node.replica
+        return kv_pb2.GetResponse(
+            header=self._headers.at(replica.machine.revision), kv=_found(key, kv.get(replica.state, key))
+        )
+
+    @answering_errors
+    async def Range(self, request: kv_pb2.RangeRequest, _context: Context) -> kv_pb2.RangeResponse:
+        query = Query(kv_requests.check_range(request.range), request.reverse, request.keys_only)
+        page_size = kv_requests.check_page_size(request.page_size)
+        if request.count_only:
+            return await self._count(query, request)
+        if request.page_token:
+            kv_requests.check_consistency(request.consistency, request.min_revision)
+            token = PageToken.decode(request.page_token, query)
+            await self._node.at_least(max(token.revision, request.min_revision))
+            start, end = query.after(token.last_key)
+        else:
+            await self._until_fresh(request.consistency, request.min_revision)
+            start, end = query.bounds
+        replica = self._node.replica
+        revision = replica.machine.revision
+        rows = kv.scan(replica.state, start, end, reverse=query.reverse)
+        page = take_page(rows, rows_max=page_size, bytes_max=PAGE_BYTES_MAX, keys_only=query.keys_only)
+        more = next(rows, None) is not None
+        return kv_pb2.RangeResponse(
+            header=self._headers.at(revision),
+            kvs=page,
+            next_page_token=PageToken(page[-1].key, revision).encode(query) if more else "",
+        )
+
+    async def _count(self, query: Query, request: kv_pb2.RangeRequest) -> kv_pb2.RangeResponse:
+        if request.page_token:
+            raise kv_requests.invalid("page_token", "is set, but a count has no pages")
+        await self._until_fresh(request.consistency, request.min_revision)
+        replica = self._node.replica
+        revision = replica.machine.revision
+        count = 0
+        with closing(replica.state.view()) as view:
+            rows = kv.scan(view, *query.bounds)
+            while counted := count_rows(rows, rows_max=SLICE_ROWS_MAX, bytes_max=SLICE_BYTES_MAX):
+                count += counted
+                await asyncio.sleep(0)
+        return kv_pb2.RangeResponse(header=self._headers.at(revision), count=count)
+
+    @answering_errors
+    async def StreamRange(self, request: kv_pb2.StreamRangeRequest, context: Context) -> None:
+        bounds = kv_requests.check_range(request.range)
+        await self._until_fresh(request.consistency, request.min_revision)
+        replica = self._node.replica
+        header = self._headers.at(replica.machine.revision)
+        limit = min(request.limit, sys.maxsize) if request.limit else None
+        with closing(replica.state.view()) as view:
+            rows = islice(kv.scan(view, *bounds, reverse=request.reverse), limit)
+            is_first = True
+            while (page := _next_slice(rows, keys_only=request.keys_only)) or is_first:
+                is_first = False  # sent even if it is empty, for the revision in its header
+                await self._send(context, kv_pb2.StreamRangeResponse(header=header, kvs=page))
+
+    async def _send(self, context: Context, page: kv_pb2.StreamRangeResponse) -> None:
+        try:
+            async with asyncio.timeout(self._reader_timeout_s):
+                await context.write(page)
+        except TimeoutError:
+            raise errors.slow_reader(self._reader_timeout_s) from None
+
+    async def _until_fresh(self, consistency: int, min_revision: int) -> None:
+        """Waits as the request asks. What follows must look at the state before it awaits again."""
+        kv_requests.check_consistency(consistency, min_revision)
+        if consistency == common_pb2.CONSISTENCY_AT_LEAST:
+            await self._node.at_least(min_revision)
+        elif consistency != common_pb2.CONSISTENCY_STALE:
+            await self._node.fresh()
+
+
+def _found(key: bytes, record: KvRecord | None) -> kv_pb2.KeyValue | None:
+    return None if record is None else key_value(key, record)
+
+
+def _next_slice(rows: Iterator[Row], *, keys_only: bool) -> list[kv_pb2.KeyValue]:
+    return take_page(rows, rows_max=SLICE_ROWS_MAX, bytes_max=SLICE_BYTES_MAX, keys_only=keys_only)

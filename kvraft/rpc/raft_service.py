@@ -1,0 +1,183 @@
+"""What peers ask of this node: `RaftService`, thin. Decode, check who speaks, hand to the replica."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn, TypeVar
+
+import grpc
+import grpc.aio
+import structlog
+
+from kvraft.node.node import Node
+from kvraft.raft.messages import RequestVoteResponse
+from kvraft.raft.types import NodeId
+from kvraft.rpc import convert, snapshots
+from kvraft.rpc.convert import PeerProtocolError
+from kvraft.rpc.peers import PeerNetwork
+from kvraft.rpc.streams import InboundStream
+from kvraft.storage.interfaces import SnapshotReceiver
+from kvraft.v1 import raft_pb2, raft_pb2_grpc
+
+logger = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
+    """Serves the peer port."""
+
+    def __init__(
+        self,
+        *,
+        node: Node,
+        network: PeerNetwork,
+        new_receiver: Callable[[], SnapshotReceiver],
+        vote_timeout_ms: int,
+    ) -> None:
+        """`new_receiver` begins a state beside the current one; called in a thread."""
+        self._node = node
+        self._network = network
+        self._new_receiver = new_receiver
+        self._vote_timeout_s = vote_timeout_ms / 1000
+        self._receiving: asyncio.Task[Any] | None = None
+
+    async def RequestVote(  # noqa: N802 - the name of the RPC
+        self, request: raft_pb2.RequestVoteRequest, context: Context
+    ) -> raft_pb2.RequestVoteResponse:
+        await self._check(request.envelope, context)
+        message = convert.vote_from_proto(request)
+        key = (message.sender, message.pre_vote)
+        waiting: asyncio.Future[RequestVoteResponse] = asyncio.get_running_loop().create_future()
+        superseded = self._network.votes.get(key)
+        if superseded is not None:
+            superseded.cancel()
+        self._network.votes[key] = waiting
+        self._node.replica.receive(message)
+        self._node.wake()
+        done, _ = await asyncio.wait((waiting,), timeout=self._vote_timeout_s)
+        if not done or waiting.cancelled():
+            # A vote within the election timeout of a live leader is ignored, not refused.
+            if self._network.votes.get(key) is waiting:
+                del self._network.votes[key]
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the vote was ignored")
+        return convert.vote_response_to_proto(waiting.result())
+
+    async def AppendEntries(  # noqa: N802
+        self, request_iterator: AsyncIterator[raft_pb2.AppendEntriesRequest], context: Context
+    ) -> None:
+        sender = await self._open(request_iterator, context)
+        replica, node_id, wake = self._node.replica, self._network.node_id, self._node.wake
+
+        def on_frame(frame: raft_pb2.AppendEntriesRequest) -> None:
+            replica.receive(convert.streamed_from_proto(frame, sender=sender, target=node_id))
+            wake()
+
+        await self._serve(request_iterator, context, self._network.append_streams, sender, on_frame)
+
+    async def Forward(  # noqa: N802
+        self, request_iterator: AsyncIterator[raft_pb2.ForwardRequest], context: Context
+    ) -> None:
+        sender = await self._open(request_iterator, context)
+        replica, wake = self._node.replica, self._node.wake
+
+        def on_frame(frame: raft_pb2.ForwardRequest) -> None:
+            replica.receive_forwarded(sender, convert.forward_from_proto(frame))
+            wake()
+
+        await self._serve(request_iterator, context, self._network.forward_streams, sender, on_frame)
+
+    async def InstallSnapshot(  # noqa: N802
+        self, request_iterator: AsyncIterator[raft_pb2.InstallSnapshotRequest], context: Context
+    ) -> raft_pb2.InstallSnapshotResponse:
+        first = await anext(request_iterator, None)
+        if first is None or first.WhichOneof("part") != "header":
+            await _refuse(context, "a snapshot begins with its header")
+        await self._check(first.header.envelope, context)
+        # The newest transfer counts: an older one may hang on a connection that is gone.
+        if self._receiving is not None:
+            self._receiving.cancel()
+        self._receiving = asyncio.current_task()
+        receiver: SnapshotReceiver = await asyncio.to_thread(self._new_receiver)
+        logger.info("receiving snapshot", index=first.header.last_included_index)
+        try:
+            message = snapshots.header_to_message(first.header)
+            await snapshots.receive(request_iterator, message.snapshot, receiver)
+        except (PeerProtocolError, ValueError) as error:
+            await asyncio.to_thread(receiver.abandon)
+            await _refuse(context, str(error))
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(receiver.abandon))
+            raise
+        installed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def on_installed(done: bool) -> None:
+            if not installed.done():
+                installed.set_result(done)
+
+        self._node.replica.receive_snapshot(message, receiver.generation, on_installed)
+        self._node.wake()
+        outcome = await installed
+        logger.info("snapshot received", index=message.snapshot.index, installed=outcome)
+        return raft_pb2.InstallSnapshotResponse(term=self._node.replica.raft.term)
+
+    async def _open(self, frames: AsyncIterator[Any], context: Context) -> NodeId:
+        """The first frame of a stream says who speaks; the headers that answer it say it was heard."""
+        first = await anext(frames, None)
+        if first is None:
+            await _refuse(context, "a stream begins with its envelope")
+        await self._check(first.envelope, context)
+        await context.send_initial_metadata(())
+        return NodeId(first.envelope.sender_id)
+
+    async def _serve(
+        self,
+        frames: AsyncIterator[T],
+        context: Context,
+        streams: dict[NodeId, InboundStream[Any]],
+        sender: NodeId,
+        on_frame: Callable[[T], None],
+    ) -> None:
+        """Reads frames while a task writes the answers. A peer has one stream of a kind: a new one
+        ends the one before."""
+        superseded = streams.get(sender)
+        if superseded is not None:
+            superseded.close()
+        stream: InboundStream[Any] = InboundStream()
+        streams[sender] = stream
+        writer = asyncio.create_task(stream.write_to(context))
+        try:
+            async for frame in frames:
+                if streams.get(sender) is not stream:
+                    break
+                on_frame(frame)
+        except PeerProtocolError as error:
+            logger.error("peer sent nonsense", peer=sender, error=str(error))
+            await _refuse(context, str(error))
+        finally:
+            if streams.get(sender) is stream:
+                del streams[sender]
+            writer.cancel()
+            with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await writer
+
+    async def _check(self, envelope: raft_pb2.Envelope, context: Context) -> None:
+        """Refuses strangers: another cluster, a message for another node, a sender that is no member."""
+        network, members = self._network, self._node.replica.raft.configuration.members
+        if envelope.cluster_id != network.cluster_id:
+            await _refuse(
+                context, f"this is cluster {network.cluster_id:016x}, not cluster {envelope.cluster_id:016x}"
+            )
+        if envelope.target_id != network.node_id:
+            await _refuse(context, f"this is node {network.node_id}, not node {envelope.target_id}")
+        if envelope.sender_id not in members or envelope.sender_id == network.node_id:
+            await _refuse(context, f"node {envelope.sender_id} is not a peer of node {network.node_id}")
+
+
+async def _refuse(context: Context, why: str) -> NoReturn:
+    logger.warning("peer refused", peer=context.peer(), why=why)
+    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, why)
+    raise AssertionError("abort raises")

@@ -1,0 +1,117 @@
+"""From a failed request to a gRPC status, and the one place where a handler's exceptions end.
+
+Every status this node means carries `google.rpc.ErrorInfo` with the reason and whether the request
+was applied, so that a client need not read prose. What nobody expected is logged here and answered
+as INTERNAL: its text may hold keys or values, so neither the client nor the log sees it.
+"""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+import grpc
+import structlog
+from google.protobuf import any_pb2, duration_pb2
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from kvraft.errors import DOMAIN, Reason, RequestError
+from kvraft.storage.errors import StorageError
+
+CODES = {
+    Reason.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.NO_LEADER: grpc.StatusCode.UNAVAILABLE,
+    Reason.NOT_APPLIED: grpc.StatusCode.UNAVAILABLE,
+    Reason.OUTCOME_UNKNOWN: grpc.StatusCode.UNAVAILABLE,
+    Reason.SHUTTING_DOWN: grpc.StatusCode.UNAVAILABLE,
+    Reason.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.NO_SPACE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.SLOW_READER: grpc.StatusCode.UNAVAILABLE,
+    Reason.REVISION_NOT_REACHED: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Reason.INTERNAL: grpc.StatusCode.INTERNAL,
+}
+"""The code of each reason."""
+
+_log = structlog.get_logger(__name__)
+
+
+class GuardedServicer(Protocol):
+    """A servicer whose handlers are `answering_errors`."""
+
+    def on_storage_error(self, error: StorageError) -> None:
+        """The disk failed under a request: the node must stop."""
+        ...
+
+
+ServicerT = TypeVar("ServicerT", bound=GuardedServicer)
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT")
+ContextT = TypeVar("ContextT", bound="grpc.aio.ServicerContext[Message, Message]")
+
+Handler = Callable[[ServicerT, RequestT, ContextT], Awaitable[ResponseT]]
+
+
+def answering_errors(
+    handler: Handler[ServicerT, RequestT, ContextT, ResponseT],
+) -> Handler[ServicerT, RequestT, ContextT, ResponseT]:
+    """A handler whose exceptions become statuses. Cancellation passes through: the caller is gone."""
+
+    @functools.wraps(handler)
+    async def guarded(servicer: ServicerT, request: RequestT, context: ContextT) -> ResponseT:
+        try:
+            return await handler(servicer, request, context)
+        except RequestError as error:
+            failure = error
+        except StorageError as error:
+            servicer.on_storage_error(error)
+            failure = _internal("the disk of this node failed, and the node stops")
+        except Exception as error:  # noqa: BLE001 - whatever it is, its text must not reach the client
+            _log.error(
+                "request failed unexpectedly",
+                method=handler.__name__,
+                error=type(error).__name__,
+                frames=[
+                    f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)
+                ],
+            )
+            failure = _internal("this node met an unexpected error; its log says more")
+        status = to_status(failure)
+        return await context.abort(status.code, status.details, status.trailing_metadata)
+
+    return guarded
+
+
+def to_status(error: RequestError) -> grpc.Status:
+    """The gRPC status of a failed request, with its details."""
+    details: list[Message] = [
+        error_details_pb2.ErrorInfo(
+            reason=error.reason.value, domain=DOMAIN, metadata={"applied": error.applied}
+        )
+    ]
+    if error.retry_after_ms is not None:
+        delay = duration_pb2.Duration()
+        delay.FromMilliseconds(error.retry_after_ms)
+        details.append(error_details_pb2.RetryInfo(retry_delay=delay))
+    if error.field is not None:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=str(error))
+        details.append(error_details_pb2.BadRequest(field_violations=[violation]))
+    packed = [any_pb2.Any() for _ in details]
+    for box, detail in zip(packed, details, strict=True):
+        box.Pack(detail)
+    code: int = CODES[error.reason].value[0]
+    status: grpc.Status = rpc_status.to_status(
+        status_pb2.Status(code=code, message=str(error), details=packed)
+    )
+    return status
+
+
+def _internal(what: str) -> RequestError:
+    return RequestError(
+        Reason.INTERNAL,
+        f"{what}; a write may have been applied or may still be; read before you write again",
+        applied="unknown",
+    )

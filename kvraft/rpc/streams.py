@@ -1,0 +1,149 @@
+"""The two ends of a long-lived stream between nodes. Both have a bounded queue; what a peer does not
+take in time is not kept for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any, Generic, TypeVar
+
+import grpc
+import grpc.aio
+import structlog
+
+from kvraft.rpc.convert import PeerProtocolError
+
+logger = structlog.get_logger(__name__)
+
+FRAMES_MAX = 4_096
+"""Frames waiting in one queue. The bytes are bounded by the algorithm's windows."""
+BACKOFF_S = 0.1
+BACKOFF_S_MAX = 0.5
+
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+
+class FrameQueue(Generic[Request]):
+    """Frames on their way out, for one reader."""
+
+    __slots__ = ("_closed", "_frames", "_ready")
+
+    def __init__(self) -> None:
+        self._frames: deque[Request] = deque()
+        self._ready = asyncio.Event()
+        self._closed = False
+
+    def put(self, frame: Request) -> bool:
+        """False: the queue is full or closed, and the frame was not taken."""
+        if self._closed or len(self._frames) >= FRAMES_MAX:
+            return False
+        self._frames.append(frame)
+        self._ready.set()
+        return True
+
+    def close(self) -> None:
+        """Ends the reader's iteration after what was put."""
+        self._closed = True
+        self._ready.set()
+
+    async def __aiter__(self) -> AsyncIterator[Request]:
+        while True:
+            while self._frames:
+                yield self._frames.popleft()
+            if self._closed:
+                return
+            self._ready.clear()
+            await self._ready.wait()
+
+
+class OutboundStream(Generic[Request, Response]):
+    """A stream this node opens, and opens again when it breaks."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        open_call: Callable[[AsyncIterator[Request]], Any],
+        first_frame: Callable[[], Request],
+        on_response: Callable[[Response], None],
+        on_broken: Callable[[], None],
+        spawn: Callable[[Any], asyncio.Task[None]],
+    ) -> None:
+        self._name = name
+        self._open_call = open_call
+        self._first_frame = first_frame
+        self._on_response = on_response
+        self._on_broken = on_broken
+        self._spawn = spawn
+        self._queue: FrameQueue[Request] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.is_connected = False
+        """Whether the peer has accepted the stream that is open now."""
+
+    def open(self) -> None:
+        """Keeps the stream open from now on."""
+        if self._task is None:
+            self._task = self._spawn(self._run())
+
+    def close(self) -> None:
+        """Ends the stream; `open` may follow."""
+        if self._task is not None:
+            self._task.cancel()
+            self._task = None
+
+    def send(self, frame: Request) -> bool:
+        """Puts a frame in order behind the others. False: there is no stream, and it was not taken."""
+        return self._queue is not None and self._queue.put(frame)
+
+    async def _run(self) -> None:
+        backoff_s = BACKOFF_S
+        while True:
+            was_connected = await self._run_once()
+            self._on_broken()
+            backoff_s = BACKOFF_S if was_connected else min(2 * backoff_s, BACKOFF_S_MAX)
+            await asyncio.sleep(backoff_s)
+
+    async def _run_once(self) -> bool:
+        queue: FrameQueue[Request] = FrameQueue()
+        queue.put(self._first_frame())
+        self._queue = queue
+        call = self._open_call(aiter(queue))
+        connected = False
+        try:
+            await call.initial_metadata()
+            self.is_connected = connected = True
+            logger.info("stream opened", stream=self._name)
+            async for response in call:
+                self._on_response(response)
+        except grpc.aio.AioRpcError as error:
+            if connected:
+                logger.info("stream broke", stream=self._name, code=error.code().name, detail=error.details())
+        except PeerProtocolError as error:
+            logger.error("peer sent nonsense", stream=self._name, error=str(error))
+        finally:
+            self.is_connected = False
+            self._queue = None
+            queue.close()
+            call.cancel()
+        return connected
+
+
+class InboundStream(Generic[Response]):
+    """A stream a peer has opened: what this node answers, written by a task of its own."""
+
+    def __init__(self) -> None:
+        self._queue: FrameQueue[Response] = FrameQueue()
+
+    def send(self, frame: Response) -> None:
+        """Puts an answer in order behind the others; lost if the peer does not read."""
+        self._queue.put(frame)
+
+    def close(self) -> None:
+        self._queue.close()
+
+    async def write_to(self, context: grpc.aio.ServicerContext[Any, Response]) -> None:
+        """Writes answers until the stream is closed."""
+        async for frame in self._queue:
+            await context.write(frame)

@@ -1,0 +1,304 @@
+"""A node as a process: opens the data directory, joins the peers, serves clients, stops in order.
+
+Order of starting: data directory (lock), log, state, replica, peer port, client port. Order of
+stopping: health says NOT_SERVING, new requests are refused, leadership is handed over, what was
+accepted is answered, ports close, the state is flushed, files close, the lock is released.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+import time
+
+import grpc.aio
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from kvraft import exit_codes
+from kvraft.config import ServerConfig
+from kvraft.machine.machine import UnknownCommandError
+from kvraft.node.disk import ThreadedDisk
+from kvraft.node.node import Node
+from kvraft.node.replica import Replica
+from kvraft.node.settings import NodeSettings
+from kvraft.raft.ready import RoleChange
+from kvraft.raft.settings import Settings
+from kvraft.raft.state import SafetyViolationError
+from kvraft.raft.types import NodeId
+from kvraft.rpc import channels
+from kvraft.rpc.cluster_service import ClusterServicer
+from kvraft.rpc.header import ResponseHeaders
+from kvraft.rpc.kv_service import KvServicer
+from kvraft.rpc.peers import PeerNetwork
+from kvraft.rpc.raft_service import RaftServicer
+from kvraft.storage.data_directory import DataDirectory
+from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
+from kvraft.storage.interfaces import Identity, StateStore
+from kvraft.storage.log import SegmentedLog
+from kvraft.storage.state import FIRST_GENERATION, open_state, receive_state
+from kvraft.v1 import cluster_pb2, cluster_pb2_grpc, kv_pb2, kv_pb2_grpc, raft_pb2_grpc
+
+logger = structlog.get_logger(__name__)
+
+DRAIN_TIMEOUT_S = 5.0
+"""How long an orderly stop waits for a successor and for the answers it owes."""
+STOP_GRACE_S = 2.0
+"""How long calls that are under way may take to end once the ports close."""
+SERVED = (
+    kv_pb2.DESCRIPTOR.services_by_name["KvService"].full_name,
+    cluster_pb2.DESCRIPTOR.services_by_name["ClusterService"].full_name,
+)
+"""The services of the client port, for health and reflection."""
+
+
+class AddressInUseError(Exception):
+    """A port is taken."""
+
+
+async def run(config: ServerConfig) -> int:
+    """Runs a node until it is asked to stop or cannot go on; the exit code."""
+    try:
+        with contextlib.closing(DataDirectory.open(config.data_dir)) as directory:
+            await _Server(config, directory).run()
+    except DataDirectoryError as error:
+        logger.error("data directory refused", error=str(error))
+        return exit_codes.DATA_DIRECTORY_REFUSED
+    except AddressInUseError as error:
+        logger.error("cannot listen", error=str(error))
+        return exit_codes.ADDRESS_IN_USE
+    except CorruptionError as error:
+        logger.critical("stored data is damaged; this node stops, the others go on", error=str(error))
+        return exit_codes.CORRUPTION
+    except StorageError as error:
+        logger.critical("the disk failed; this node stops, the others go on", error=str(error))
+        return exit_codes.STORAGE_FAILURE
+    except (SafetyViolationError, UnknownCommandError) as error:
+        logger.critical("this node must stop", error=str(error))
+        return exit_codes.SAFETY_VIOLATION
+    return exit_codes.OK
+
+
+class _Server:
+    """One life of a node."""
+
+    def __init__(self, config: ServerConfig, directory: DataDirectory) -> None:
+        """Opens what lies in the directory; serves nobody yet."""
+        self._config = config
+        self._directory = directory
+        identity = Identity(
+            cluster_id=config.cluster_id,
+            cluster_name=config.cluster_name,
+            node_id=config.node_id,
+            initial_voters=tuple(config.members),
+        )
+        self._log = _open_log(directory, identity, config.segment_bytes)
+        recovered = self._log.recovered
+        if recovered.torn_bytes:
+            logger.warning("an unfinished last write was cut off the log", bytes=recovered.torn_bytes)
+        installed = recovered.installed_snapshot
+        state = open_state(
+            directory.state_directory,
+            FIRST_GENERATION if installed is None else installed.generation,
+            voters=identity.initial_voters,
+        )
+        self._stop_requested = asyncio.Event()
+        self._network = PeerNetwork(
+            cluster_id=config.cluster_id,
+            node_id=NodeId(config.node_id),
+            addresses={
+                NodeId(node_id): member.peer_address
+                for node_id, member in config.members.items()
+                if node_id != config.node_id
+            },
+            vote_timeout_ms=config.election_timeout_ms,
+        )
+        self._disk = ThreadedDisk(
+            log=self._log,
+            state=state,
+            state_directory=directory.state_directory,
+            loop=asyncio.get_running_loop(),
+            on_failure=self._on_disk_failure,
+        )
+        self._node = Node(lambda now_ms: self._make_replica(state, now_ms))
+        self._disk.start(self._node)
+        self._network.start(self._node)
+        self._health = health_aio.HealthServicer()
+        self._peer_server = channels.server(channels.PEER_MESSAGE_BYTES_MAX)
+        self._client_server = channels.server(channels.CLIENT_MESSAGE_BYTES_MAX)
+        self._add_services()
+
+    def _make_replica(self, state: StateStore, now_ms: int) -> Replica:
+        config = self._config
+        return Replica(
+            node_id=NodeId(config.node_id),
+            settings=NodeSettings(
+                leaderless_timeout_ms=config.election_timeout_ms,
+                flush_interval_ms=config.flush_interval_ms,
+                memory_bytes_max=config.memory_bytes_max,
+                log_retained_bytes=config.log_retained_bytes,
+            ),
+            raft_settings=Settings(
+                election_timeout_ms=config.election_timeout_ms,
+                heartbeat_interval_ms=config.heartbeat_interval_ms,
+            ),
+            log=self._log,
+            state=state,
+            peers=self._network,
+            disk=self._disk,
+            on_role_change=self._on_role_change,
+            chance=random.SystemRandom(),
+            now_ms=now_ms,
+        )
+
+    def _add_services(self) -> None:
+        config, node = self._config, self._node
+        raft_pb2_grpc.add_RaftServiceServicer_to_server(
+            RaftServicer(
+                node=node,
+                network=self._network,
+                new_receiver=lambda: receive_state(self._directory.state_directory),
+                vote_timeout_ms=config.election_timeout_ms,
+            ),
+            self._peer_server,
+        )
+        headers = ResponseHeaders(cluster_id=config.cluster_id, node=node)
+        kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(node, headers), self._client_server)
+        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(
+            ClusterServicer(
+                node,
+                headers,
+                self._log,
+                cluster_name=config.cluster_name,
+                members=config.members,
+                election_timeout_ms=config.election_timeout_ms,
+            ),
+            self._client_server,
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._client_server)
+        reflection.enable_server_reflection(
+            (*SERVED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
+            self._client_server,
+        )
+
+    async def run(self) -> None:
+        """Serves until a signal, or until the owner task ends with what stops the node."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_requested.set)
+        owner = asyncio.create_task(self._node.own())
+        watcher = asyncio.create_task(self._watch())
+        stop_requested = asyncio.create_task(self._stop_requested.wait())
+        try:
+            await self._listen(self._peer_server, self._config.peer_address, "peer")
+            await self._listen(self._client_server, self._config.client_address, "client")
+            logger.info(
+                "serving",
+                node=self._config.node_id,
+                cluster=self._config.cluster_name,
+                clients=self._config.client_address,
+                peers=self._config.peer_address,
+            )
+            await asyncio.wait((owner, watcher, stop_requested), return_when=asyncio.FIRST_COMPLETED)
+            if stop_requested.done():
+                await self._drain(owner)
+        finally:
+            await self._close(owner, watcher, stop_requested)
+
+    async def _listen(self, server: grpc.aio.Server, address: str, whose: str) -> None:
+        try:
+            server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise AddressInUseError(
+                f"the {whose} address {address} cannot be listened at: another process has it, or it is "
+                "not an address of this machine"
+            ) from error
+        await server.start()
+
+    def _on_disk_failure(self, error: BaseException) -> None:
+        self._node.fail(error)
+
+    def _on_role_change(self, change: RoleChange) -> None:
+        logger.info("role", role=change.role.value, term=change.term, leader=change.leader)
+        self._network.on_role_change(change)
+
+    async def _watch(self) -> None:
+        """Twice a second: whether there is a leader to serve with, and room on the disk."""
+        serving: bool | None = None
+        while True:
+            replica = self._node.replica
+            has_leader = replica.raft.leader_id is not None
+            if has_leader is not serving:
+                serving = has_leader
+                await self._set_health(serving)
+            free = self._directory.free_bytes()
+            no_space = free < self._config.disk_reserve_bytes
+            if no_space is not replica.no_space:
+                replica.no_space = no_space
+                logger.warning("disk space", free_bytes=free, writes_refused=no_space)
+            await asyncio.sleep(0.5)
+
+    async def _set_health(self, serving: bool) -> None:
+        status = (
+            health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for service in ("", *SERVED):
+            await self._health.set(service, status)
+
+    async def _drain(self, owner: asyncio.Task[None]) -> None:
+        """Refuses new requests, hands over leadership, and waits for the answers that are owed."""
+        logger.info("stopping")
+        await self._health.enter_graceful_shutdown()
+        replica = self._node.replica
+        replica.stopping = True
+        deadline = time.monotonic() + DRAIN_TIMEOUT_S
+        if replica.leads and len(replica.raft.configuration.voters) > 1:
+            replica.transfer_leadership()
+        self._node.wake()
+        while time.monotonic() < deadline and not owner.done():
+            handed_over = not replica.leads or len(replica.raft.configuration.voters) == 1
+            if handed_over and replica.proposals.in_flight == 0:
+                break
+            await asyncio.sleep(0.02)
+
+    async def _close(self, owner: asyncio.Task[None], *others: asyncio.Task[object]) -> None:
+        self._node.replica.fail_requests()
+        await self._client_server.stop(STOP_GRACE_S)
+        await self._peer_server.stop(0)
+        for task in (owner, *others):
+            task.cancel()
+        await self._network.close()
+        results = await asyncio.gather(owner, *others, return_exceptions=True)
+        failure = next((e for e in results if isinstance(e, Exception)), None)
+        self._disk.close(flush=failure is None)
+        if failure is not None:
+            raise failure
+        logger.info("stopped")
+
+
+def _open_log(directory: DataDirectory, identity: Identity, segment_bytes: int) -> SegmentedLog:
+    """The log of this node; a new one in a new directory. Raises DataDirectoryError if it is another's."""
+    if not directory.is_initialised:
+        logger.info("new data directory", path=str(directory.path), cluster_id=f"{identity.cluster_id:016x}")
+        return SegmentedLog.create(directory.log_directory, identity, segment_bytes=segment_bytes)
+    log = SegmentedLog.open(directory.log_directory, segment_bytes=segment_bytes)
+    found = log.identity
+    if found != identity:
+        log.close()
+        raise DataDirectoryError(
+            f"{directory.path} belongs to {_describe(found)}, not to {_describe(identity)}; "
+            "nothing was changed"
+        )
+    return log
+
+
+def _describe(identity: Identity) -> str:
+    voters = ", ".join(map(str, identity.initial_voters))
+    return (
+        f"node {identity.node_id} of cluster {identity.cluster_name!r} ({identity.cluster_id:016x}, "
+        f"created with nodes {voters})"
+    )

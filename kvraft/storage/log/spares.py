@@ -1,0 +1,133 @@
+"""Files for segments to come: made ready ahead, in a thread of their own, since filling 64 MiB with
+zeros takes longer than clients should wait. Segments that compaction freed are filled again and
+serve as the next spare: overwriting a file allocates nothing, so it works on a full disk as well.
+
+Nothing that goes wrong here is fatal: a missing spare only means that the log makes the file itself,
+and meets the error itself if it lasts. What was left over at a crash is deleted when the log is
+opened, never trusted: it may be half filled.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from kvraft.storage.data_directory import fsync_directory
+from kvraft.storage.log.segment import Segment, fill_with_zeros
+
+SPARE_NAME = "spare.tmp"
+NEXT_NAME = "next.tmp"
+
+
+class Spares:
+    """At most one spare, and the segments that wait for being deleted."""
+
+    __slots__ = (
+        "_directory",
+        "_job",
+        "_lock",
+        "_ready",
+        "_retired",
+        "_segment_bytes",
+        "_thread",
+        "_wanted",
+        "failure",
+    )
+
+    def __init__(self, directory: Path, segment_bytes: int) -> None:
+        self.failure: OSError | None = None
+        """Why the last attempt to make a spare or to delete a segment failed; None if it did not."""
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kvraft-log-spares")
+        self._job: Future[None] | None = None
+        self._wanted = False
+        self._ready = False
+        self._retired: deque[Segment] = deque()
+
+    @property
+    def size_bytes(self) -> int:
+        """What the spare and the segments to be deleted take on disk."""
+        with self._lock:
+            spare = self._segment_bytes if self._ready else 0
+            return spare + sum(segment.size_bytes for segment in self._retired)
+
+    def prepare(self) -> None:
+        """Begins to make a spare, if there is none. Tries again what failed before."""
+        with self._lock:
+            if self._ready:
+                return
+            self._wanted = True
+        self._begin()
+
+    def retire(self, segments: list[Segment]) -> None:
+        """Begins to delete or recycle segments, closed and in their order."""
+        with self._lock:
+            self._retired.extend(segments)
+        self._begin()
+
+    def take(self, path: Path) -> bool:
+        """Renames the spare to `path`. False if none is ready. Raises OSError."""
+        with self._lock:
+            if not self._ready:
+                return False
+            self._ready = False
+            os.rename(self._directory / SPARE_NAME, path)
+        return True
+
+    def wait(self) -> None:
+        """Until all that was begun has ended."""
+        if self._job is not None:
+            self._job.result()
+
+    def close(self) -> None:
+        """Waits, then lets the thread go."""
+        self.wait()
+        self._thread.shutdown()
+
+    def _begin(self) -> None:
+        if self._job is not None and self._job.done():
+            self._job.result()  # raises what can only be a bug
+        self._job = self._thread.submit(self._work)
+
+    def _work(self) -> None:
+        try:
+            self._clear_retired()
+            with self._lock:
+                wanted = self._wanted and not self._ready
+            if wanted:
+                self._fill()
+            self.failure = None
+        except OSError as error:
+            self.failure = error
+
+    def _clear_retired(self) -> None:
+        """Oldest first, each durably gone before the next: no crash may leave a gap."""
+        spare = self._directory / SPARE_NAME
+        while self._retired:
+            segment = self._retired[0]
+            recyclable = segment.size_bytes == self._segment_bytes and not spare.exists()
+            if recyclable:
+                os.rename(segment.path, spare)
+            else:
+                segment.path.unlink(missing_ok=True)
+            fsync_directory(self._directory)
+            with self._lock:
+                self._retired.popleft()
+            if recyclable:
+                self._fill()
+
+    def _fill(self) -> None:
+        spare = self._directory / SPARE_NAME
+        try:
+            fill_with_zeros(spare, self._segment_bytes)
+        except OSError:
+            spare.unlink(missing_ok=True)  # half a file is no use, and the disk may be full
+            raise
+        with self._lock:
+            self._ready = True
+            self._wanted = False

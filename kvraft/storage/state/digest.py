@@ -1,0 +1,13 @@
+"""Hashes of rows: for the checksum beside each stored value and the digest of the whole state."""
+
+from __future__ import annotations
+
+from xxhash import xxh3_64_intdigest
+
+MASK = (1 << 64) - 1
+
+
+def row_hash(key: bytes, value: bytes) -> int:
+    """64 bits of XXH3 over the value, seeded by those over the key, so that neither a value under
+    another key nor bytes moved from one to the other go unseen."""
+    return int(xxh3_64_intdigest(value, xxh3_64_intdigest(key)))

@@ -1,0 +1,262 @@
+"""Which failures lead to another endpoint, and which to the caller."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import grpc
+import pytest
+
+from kvraft.client import (
+    Client,
+    DeadlineExceeded,
+    InternalError,
+    InvalidArgument,
+    KvraftError,
+    OutcomeUnknown,
+    ResourceExhausted,
+    Unavailable,
+)
+from tests.fakes.kv_server import Failure, FakeNode, FakeServer, dead_endpoint
+
+Code = grpc.StatusCode
+Pair = tuple[FakeServer, FakeServer]
+
+NO_LEADER = Failure(code=Code.UNAVAILABLE, reason="NO_LEADER")
+NOT_APPLIED = Failure(code=Code.UNAVAILABLE, reason="NOT_APPLIED")
+OUTCOME_UNKNOWN = Failure(
+    code=Code.UNAVAILABLE, reason="OUTCOME_UNKNOWN", applied="unknown", after_applying=True
+)
+LOST_REPLY = Failure(code=Code.UNAVAILABLE, message="Socket closed", after_applying=True)
+
+
+def both(pair: Pair) -> str:
+    return f"{pair[0].endpoint},{pair[1].endpoint}"
+
+
+def test_a_dead_first_endpoint_costs_nothing_but_the_attempt(server: FakeServer, node: FakeNode) -> None:
+    async def run() -> None:
+        async with Client(f"{dead_endpoint()},{server.endpoint}") as client:
+            await client.kv.put(b"k", b"v")
+            assert (await client.kv.get(b"k")).kv is not None
+
+    asyncio.run(run())
+    assert node.methods() == ["Put", "Get"]
+
+
+def test_one_endpoint_is_kept_while_it_works_and_the_next_one_after_that(pair: Pair) -> None:
+    first, second = pair
+
+    async def run() -> None:
+        async with Client(both(pair)) as client:
+            for _ in range(3):
+                await client.kv.get(b"k")
+            first.node.fail("Get", NO_LEADER)
+            for _ in range(3):
+                await client.kv.get(b"k")
+
+    asyncio.run(run())
+    assert (len(first.node.calls), len(second.node.calls)) == (4, 3)
+
+
+@pytest.mark.parametrize("failure", [NO_LEADER, NOT_APPLIED])
+def test_a_write_that_was_certainly_not_applied_is_sent_again(pair: Pair, failure: Failure) -> None:
+    first, second = pair
+    first.node.fail("Put", failure, times=10)
+    second.node.fail("Put", failure)
+
+    async def run() -> None:
+        async with Client(both(pair)) as client:
+            assert (await client.kv.put(b"k", b"v")).header.member_id == 2
+
+    asyncio.run(run())
+    assert (first.node.methods(), second.node.methods()) == (["Put"] * 2, ["Put"] * 2)
+    assert (first.node.revision, second.node.revision) == (0, 1)
+
+
+@pytest.mark.parametrize("failure", [OUTCOME_UNKNOWN, LOST_REPLY])
+def test_a_write_whose_answer_was_lost_is_never_sent_again(pair: Pair, failure: Failure) -> None:
+    first, second = pair
+    first.node.fail("Put", failure)
+
+    async def run() -> None:
+        async with Client(both(pair)) as client:
+            with pytest.raises(OutcomeUnknown) as lost:
+                await client.kv.put(b"k", b"v")
+            assert lost.value.applied == "unknown"
+            # The next call does not go to the endpoint that lost an answer.
+            assert (await client.kv.get(b"k")).header.member_id == 2
+
+    asyncio.run(run())
+    assert first.node.keys[b"k"].value == b"v"
+    assert second.node.keys == {}
+
+
+def test_a_server_that_dies_with_a_write_leaves_its_outcome_unknown(pair: Pair) -> None:
+    first, second = pair
+    first.node.hanging.add("Put")
+
+    async def run() -> None:
+        async with Client(both(pair), timeout_s=30) as client:
+            put = asyncio.create_task(client.kv.put(b"k", b"v"))
+            await asyncio.to_thread(first.node.arrived.wait)
+            await asyncio.to_thread(first.stop)
+            with pytest.raises(OutcomeUnknown):
+                await put
+            # Now the connection cannot be made at all: certain, so a write goes on to the other node.
+            assert (await client.kv.put(b"k", b"v")).header.member_id == 2
+
+    asyncio.run(run())
+    assert second.node.methods() == ["Put"]
+
+
+def test_a_server_that_dies_with_a_read_is_replaced(pair: Pair) -> None:
+    first, _ = pair
+    first.node.hanging.add("Get")
+
+    async def run() -> None:
+        async with Client(both(pair), timeout_s=30) as client:
+            get = asyncio.create_task(client.kv.get(b"k"))
+            await asyncio.to_thread(first.node.arrived.wait)
+            await asyncio.to_thread(first.stop)
+            assert (await get).header.member_id == 2
+
+    asyncio.run(run())
+
+
+def test_reads_are_repeated_after_any_failure_of_availability(pair: Pair) -> None:
+    first, _ = pair
+    for failure in (OUTCOME_UNKNOWN, LOST_REPLY, Failure(code=Code.CANCELLED)):
+        first.node.fail("Get", Failure(code=failure.code, reason=failure.reason, applied="unknown"))
+
+        async def run() -> None:
+            async with Client(both(pair)) as client:
+                assert (await client.kv.get(b"k")).header.member_id == 2
+
+        asyncio.run(run())
+
+
+def test_a_read_leaves_a_node_that_hangs_and_a_write_does_not_repeat(pair: Pair) -> None:
+    first, second = pair
+    first.node.hanging.update({"Get", "Put"})
+
+    async def run() -> None:
+        async with Client(both(pair), timeout_s=0.4) as client:
+            assert (await client.kv.get(b"k")).header.member_id == 2
+        async with Client(both(pair), timeout_s=0.2) as client:
+            with pytest.raises(OutcomeUnknown) as lost:
+                await client.kv.put(b"k", b"v")
+            assert lost.value.reason == "DEADLINE_EXCEEDED"
+
+    asyncio.run(run())
+    assert second.node.methods() == ["Get"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (Failure(code=Code.INVALID_ARGUMENT, reason="INVALID_ARGUMENT"), InvalidArgument),
+        (Failure(code=Code.RESOURCE_EXHAUSTED, reason="OVERLOADED", retry_after_ms=70), ResourceExhausted),
+        (Failure(code=Code.RESOURCE_EXHAUSTED, reason="NO_SPACE"), ResourceExhausted),
+        (Failure(code=Code.INTERNAL, reason="INTERNAL", applied="unknown"), InternalError),
+    ],
+)
+def test_what_repeating_would_not_mend_goes_to_the_caller(
+    pair: Pair, failure: Failure, kind: type[KvraftError]
+) -> None:
+    first, second = pair
+    first.node.fail("Put", failure)
+    first.node.fail("Get", failure)
+
+    async def run() -> None:
+        async with Client(both(pair)) as client:
+            with pytest.raises(kind):
+                await client.kv.put(b"k", b"v")
+            with pytest.raises(kind):
+                await client.kv.get(b"k")
+
+    asyncio.run(run())
+    assert (first.node.methods(), second.node.methods()) == (["Put", "Get"], [])
+
+
+def test_without_any_endpoint_a_call_tries_until_its_deadline_and_is_not_applied() -> None:
+    async def run() -> None:
+        async with Client(f"{dead_endpoint()},{dead_endpoint()}", timeout_s=0.3) as client:
+            for call in (client.kv.put(b"k", b"v"), client.kv.get(b"k")):
+                began_s = time.monotonic()
+                with pytest.raises(Unavailable) as failed:
+                    await call
+                assert 0.2 < time.monotonic() - began_s < 3
+                assert (failed.value.applied, failed.value.reason) == ("no", "CONNECT_FAILED")
+
+    asyncio.run(run())
+
+
+def test_without_a_leader_a_call_is_repeated_in_rounds_until_its_deadline(pair: Pair) -> None:
+    for server in pair:
+        server.node.fail("Put", NO_LEADER, times=1000)
+
+    async def run() -> None:
+        async with Client(both(pair), timeout_s=1.0) as client:
+            with pytest.raises(Unavailable) as failed:
+                await client.kv.put(b"k", b"v")
+            assert failed.value.reason == "NO_LEADER"
+
+    asyncio.run(run())
+    attempts = [len(server.node.calls) for server in pair]
+    # Pauses of 25 to 50, 50 to 100, 100 to 200, 200 to 400 ms and the rest, if the machine keeps up.
+    assert 3 <= min(attempts) <= max(attempts) <= 7
+    assert max(attempts) - min(attempts) <= 1
+
+
+def test_a_revision_that_does_not_come(server: FakeServer, node: FakeNode) -> None:
+    node.fail("Get", Failure(code=Code.DEADLINE_EXCEEDED, reason="REVISION_NOT_REACHED"), times=1000)
+
+    async def run() -> None:
+        async with Client(server.endpoint, timeout_s=0.2) as client:
+            with pytest.raises(DeadlineExceeded) as failed:
+                await client.kv.get(b"k")
+            assert failed.value.reason == "REVISION_NOT_REACHED"
+
+    asyncio.run(run())
+
+
+def test_a_cancelled_call_is_cancelled(server: FakeServer, node: FakeNode) -> None:
+    node.hanging.add("Put")
+
+    async def run() -> None:
+        async with Client(server.endpoint) as client:
+            put = asyncio.create_task(client.kv.put(b"k", b"v"))
+            await asyncio.to_thread(node.arrived.wait)
+            put.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await put
+
+    asyncio.run(run())
+    assert node.methods() == ["Put"]
+
+
+def test_concurrent_calls_leave_a_dead_endpoint_together(server: FakeServer, node: FakeNode) -> None:
+    async def run() -> None:
+        endpoints = f"{dead_endpoint()},{server.endpoint}"
+        async with Client(endpoints) as client:
+            await asyncio.gather(*(client.kv.put(b"%d" % number, b"") for number in range(50)))
+
+    asyncio.run(run())
+    assert len(node.keys) == 50
+
+
+def test_a_closed_client_says_so() -> None:
+    async def run() -> None:
+        client = Client("127.0.0.1:7001")
+        await client.close()
+        with pytest.raises(RuntimeError, match="the client is closed"):
+            await client.kv.get(b"k")
+
+    asyncio.run(run())
+
+
+def test_a_timeout_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="timeout_s is 0"):
+        Client("127.0.0.1:7001", timeout_s=0)

@@ -1,0 +1,151 @@
+"""A node without a log, peers or a disk: commands are applied at once, to rows in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+from sortedcontainers import SortedDict
+
+from kvraft.errors import revision_not_reached
+from kvraft.machine.machine import BATCH_VERSION, Machine
+from kvraft.machine.results import Answer
+from kvraft.node.divergence import DigestComparison
+from kvraft.raft.configuration import Configuration
+from kvraft.raft.ready import Role
+from kvraft.raft.types import NodeId
+from kvraft.storage.errors import StorageError
+from kvraft.storage.interfaces import Applied
+from kvraft.v1 import command_pb2
+
+CLUSTER_ID = 0xFEDCBA9876543210
+
+
+class Rows:
+    """State and view at once: a view is a copy."""
+
+    def __init__(self, rows: SortedDict | None = None) -> None:
+        self.rows = SortedDict() if rows is None else rows
+        self.views: list[Rows] = []
+        self.failure: StorageError | None = None
+        """What every scan raises from its next row on."""
+        self.viewed = asyncio.Event()
+        self.closed = asyncio.Event()
+        self.applied = Applied(index=7, term=2, voters=(1, 2, 3), learners=(), digest=0xABCDEF0123456789)
+        self.flushed_index = 5
+        self.disk_bytes = 4096
+        self.memory_bytes = 1234
+
+    def get(self, key: bytes) -> bytes | None:
+        if self.failure is not None:
+            raise self.failure
+        return self.rows.get(key)
+
+    def scan(
+        self, start: bytes, end: bytes | None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        for key in self.rows.irange(start, end, inclusive=(True, False), reverse=reverse):
+            if self.failure is not None:
+                raise self.failure
+            yield key, self.rows[key]
+
+    def put(self, key: bytes, value: bytes, previous: bytes | None) -> None:
+        self.rows[key] = value
+
+    def delete(self, key: bytes, previous: bytes) -> None:
+        del self.rows[key]
+
+    def view(self) -> Rows:
+        view = Rows(self.rows.copy())
+        self.views.append(view)
+        self.viewed.set()
+        return view
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class FakeNode:
+    """What the services see of `kvraft.node.node.Node`."""
+
+    def __init__(self) -> None:
+        state = Rows()
+        self.replica = SimpleNamespace(
+            node_id=NodeId(1),
+            state=state,
+            machine=Machine(state),
+            raft=SimpleNamespace(
+                term=2,
+                leader_id=NodeId(3),
+                role=Role.FOLLOWER,
+                commit_index=8,
+                applied_index=7,
+                first_log_index=3,
+                last_log_index=9,
+                followers={},
+                configuration=Configuration((NodeId(1), NodeId(2), NodeId(3))),
+            ),
+            digests=DigestComparison(16),
+            no_space=False,
+            leads=False,
+        )
+        self.log: list[tuple[bytes, bool]] = []
+        """(command, grows_state) of every write."""
+        self.waits: list[str] = []
+        """What reads waited for."""
+        self.refusal: BaseException | None = None
+        """What every request meets."""
+        self.failures: list[BaseException] = []
+        """What the node was told to fail with."""
+
+    @property
+    def state(self) -> Rows:
+        state: Rows = self.replica.state
+        return state
+
+    @staticmethod
+    def now_ms() -> int:
+        return time.monotonic_ns() // 1_000_000
+
+    def fail(self, failure: BaseException) -> None:
+        self.failures.append(failure)
+
+    async def write(self, command: bytes, *, grows_state: bool) -> Answer:
+        self._refuse()
+        self.log.append((command, grows_state))
+        group = command_pb2.CommandGroup(origin_id=1, group_id=1, commands=[command])
+        batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=1, groups=[group])
+        (applied,) = self.replica.machine.apply(batch.SerializeToString())
+        (answer,) = applied.answers
+        return answer
+
+    async def fresh(self) -> None:
+        self._refuse()
+        self.waits.append("fresh")
+
+    async def at_least(self, revision: int) -> None:
+        self._refuse()
+        self.waits.append(f"at least {revision}")
+        if revision > self.replica.machine.revision:
+            raise revision_not_reached(revision, self.replica.machine.revision)
+
+    def replace_state(self) -> None:
+        """What the installation of a snapshot does, here of an empty state: views stay as they are."""
+        self.replica.state = Rows()
+        self.replica.machine = Machine(self.replica.state)
+
+    def _refuse(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
+
+
+def put_rows(node: FakeNode, count: int, *, value: bytes = b"v", prefix: bytes = b"key") -> list[bytes]:
+    """Stores keys under ascending names, as one revision, and returns them."""
+    keys = [b"%s%06d" % (prefix, number) for number in range(count)]
+    command = command_pb2.Command(batch_write={"operations": [{"key": key, "value": value} for key in keys]})
+    group = command_pb2.CommandGroup(origin_id=1, group_id=1, commands=[command.SerializeToString()])
+    batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=1, groups=[group])
+    node.replica.machine.apply(batch.SerializeToString())
+    return keys
