@@ -121,8 +121,9 @@ def serve(file: Path | None, members: tuple[str, ...], insecure: bool, **flags: 
     except ConfigError as error:
         _refuse(str(error))
     configure_logs(level=config.log_level, log_format=config.log_format)
-
-    from kvraft import server  # after the checks: gRPC takes a quarter of a second to import
+    # gRPC's core writes lines of its own to stderr, between ours; what they say comes as exceptions too.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from kvraft import server
 
     sys.exit(asyncio.run(server.run(config)))
 

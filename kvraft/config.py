@@ -70,13 +70,16 @@ def parse_address(text: str) -> tuple[str, int]:
     """Host and port of "host:port" or "[IPv6]:port". Raises ValueError."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})", text)
     if match is None or not 1 <= int(match[3]) <= 65_535:
-        raise ValueError(text)
-    if match[1] is not None:
-        ipaddress.IPv6Address(match[1])
-        return match[1], int(match[3])
-    if re.fullmatch(r"[0-9.]+", match[2]):
-        ipaddress.IPv4Address(match[2])
-    return match[2], int(match[3])
+        raise ValueError(f"{text!r} is not host:port")
+    host = match[1] or match[2]
+    try:
+        if match[1] is not None:
+            ipaddress.IPv6Address(host)
+        elif re.fullmatch(r"[0-9.]+", host):
+            ipaddress.IPv4Address(host)
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not host:port: {error}") from None
+    return host, int(match[3])
 
 
 def is_loopback(address: str) -> bool:

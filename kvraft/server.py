@@ -47,6 +47,7 @@ logger = structlog.get_logger(__name__)
 
 DRAIN_TIMEOUT_S = 5.0
 """How long an orderly stop waits for a successor and for the answers it owes."""
+WATCH_INTERVAL_S = 0.5
 STOP_GRACE_S = 2.0
 """How long calls that are under way may take to end once the ports close."""
 SERVED = (
@@ -107,6 +108,7 @@ class _Server:
             voters=identity.initial_voters,
         )
         self._stop_requested = asyncio.Event()
+        self._role_changed = asyncio.Event()
         self._network = PeerNetwork(
             cluster_id=config.cluster_id,
             node_id=NodeId(config.node_id),
@@ -225,9 +227,11 @@ class _Server:
     def _on_role_change(self, change: RoleChange) -> None:
         logger.info("role", role=change.role.value, term=change.term, leader=change.leader)
         self._network.on_role_change(change)
+        self._role_changed.set()
 
     async def _watch(self) -> None:
-        """Twice a second: whether there is a leader to serve with, and room on the disk."""
+        """At every role change and twice a second: whether there is a leader to serve with, and room on
+        the disk."""
         serving: bool | None = None
         while True:
             replica = self._node.replica
@@ -240,7 +244,9 @@ class _Server:
             if no_space is not replica.no_space:
                 replica.no_space = no_space
                 logger.warning("disk space", free_bytes=free, writes_refused=no_space)
-            await asyncio.sleep(0.5)
+            self._role_changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._role_changed.wait(), WATCH_INTERVAL_S)
 
     async def _set_health(self, serving: bool) -> None:
         status = (

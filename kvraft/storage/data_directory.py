@@ -5,9 +5,10 @@
     log/      the Raft log (`kvraft.storage.log`); the node is initialised when it has a segment
     state/    the states, one directory per generation (`kvraft.storage.state`)
 
-FORMAT comes into being whole, by rename, before anything else is put here, and the first segment
-of the log in the same way, after everything else. So a crash at any moment of the first start leaves a
-directory that is either not initialised, and can be, or complete.
+FORMAT comes into being whole, by rename, before anything else is put here; the first segment of the
+log in the same way, before the first state. So a crash at any moment of the first start leaves a directory
+that is either not initialised, and can be, or a node. One that has a state and no log has lost its
+votes, and is refused.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class DataDirectory:
         """Takes the directory for this process; makes it if it is missing.
 
         Raises DataDirectoryError if another process has it, if its format is newer, if it holds
-        something that is not kvraft's, or if the file system refuses.
+        something that is not kvraft's or lacks its log, or if the file system refuses.
         """
         try:
             create_directory(path)
@@ -51,12 +52,18 @@ class DataDirectory:
                 create_directory(path / "log")
                 create_directory(path / "state")
                 fsync_directory(path)
+                directory = cls(path, descriptor)
+                if not directory.is_initialised and any(directory.state_directory.iterdir()):
+                    raise DataDirectoryError(
+                        f"{path} holds a state and no log: part of it was removed, and with it the node's "
+                        "votes. Put the log back, or move the whole directory away and re-seed the node"
+                    )
             except BaseException:
                 os.close(descriptor)
                 raise
         except OSError as error:
             raise DataDirectoryError(f"the data directory {path} cannot be used: {error}") from error
-        return cls(path, descriptor)
+        return directory
 
     @property
     def log_directory(self) -> Path:

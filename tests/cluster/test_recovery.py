@@ -135,14 +135,36 @@ def test_a_torn_last_write_is_cut_off_and_reported(tmp_path: Path) -> None:
             victim = (await cluster.followers())[0]
             await cluster.kill(victim)
             segment = next((cluster.data_directory(victim) / "log").glob("*.log"))
-            content = segment.read_bytes()
-            end = len(content.rstrip(b"\0"))
+            end = len(segment.read_bytes().rstrip(b"\0"))
+            with segment.open("r+b") as file:
+                file.seek(-(-end // 64) * 64)
+                file.write(b"\x01" * 40)  # the beginning of a record that never came to its end
+            cluster.start(victim)
+            await cluster.assert_equal_states()
+            assert "unfinished last write" in cluster.log(victim)
+
+    asyncio.run(story())
+
+
+def test_a_node_whose_disk_forgot_what_it_acknowledged_stops(tmp_path: Path) -> None:
+    """The last record is cut as if it had never been whole, though it was, and was acknowledged: no disk
+    may do that, and no log alone can see it. The leader, which counted on it, can."""
+
+    async def story() -> None:
+        async with Cluster(tmp_path) as cluster, cluster.client() as client:
+            await _write(client, 50)
+            await cluster.assert_equal_states()
+            victim = (await cluster.followers())[0]
+            await cluster.kill(victim)
+            segment = next((cluster.data_directory(victim) / "log").glob("*.log"))
+            end = len(segment.read_bytes().rstrip(b"\0"))
             with segment.open("r+b") as file:
                 file.seek(end - 5)
                 file.write(bytes(5))
             cluster.start(victim)
-            await cluster.assert_equal_states()
-            assert "unfinished last write" in cluster.log(victim)
+            assert await cluster.ended(victim) == exit_codes.SAFETY_VIOLATION
+            assert "lost acknowledged data" in cluster.log(victim)
+            await client.kv.put(b"the others", b"go on")
 
     asyncio.run(story())
 

@@ -89,6 +89,18 @@ def test_somebody_elses_directory_is_refused(tmp_path: Path) -> None:
         DataDirectory.open(tmp_path)
 
 
+def test_a_node_without_its_log_is_refused(tmp_path: Path) -> None:
+    """It could vote a second time in a term."""
+    directory = DataDirectory.open(tmp_path)
+    create(directory.log_directory).close()
+    (directory.state_directory / "1").mkdir()
+    directory.close()
+    DataDirectory.open(tmp_path).close()
+    next(directory.log_directory.iterdir()).unlink()
+    with pytest.raises(DataDirectoryError, match="holds a state and no log"):
+        DataDirectory.open(tmp_path)
+
+
 def test_the_root_of_an_empty_file_system_will_do(tmp_path: Path) -> None:
     (tmp_path / "lost+found").mkdir()
     DataDirectory.open(tmp_path).close()

@@ -1,0 +1,75 @@
+"""What a log line looks like, and what it never shows."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from kvraft.config import LogFormat, LogLevel
+from kvraft.logs import configure_logs
+
+SECRET = "what-a-client-stored"
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    handlers, level = logging.root.handlers[:], logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+def logged(capsys: pytest.CaptureFixture[str], log_format: LogFormat, level: LogLevel = "info") -> list[str]:
+    """The lines of an event, of one below the level, of a library's warning and of an exception."""
+    configure_logs(level=level, log_format=log_format)
+    logger = structlog.get_logger("kvraft.test")
+    logger.debug("hidden")
+    logger.info("role", term=3)
+    logging.getLogger("grpc").warning("from a library")
+    try:
+        _fail(SECRET.encode())
+    except ZeroDivisionError:
+        logger.exception("failed")
+    output = capsys.readouterr()
+    assert output.out == ""
+    return output.err.splitlines()
+
+
+def _fail(value: bytes) -> float:
+    return len(value) / 0
+
+
+def test_json_lines_are_json(capsys: pytest.CaptureFixture[str]) -> None:
+    role, library, failed = map(json.loads, logged(capsys, "json"))
+    assert (role["event"], role["level"], role["term"]) == ("role", "info", 3)
+    assert role["timestamp"].endswith("Z")
+    assert (library["event"], library["level"]) == ("from a library", "warning")
+    assert "ZeroDivisionError" in failed["exception"]
+
+
+def test_text_lines_are_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = logged(capsys, "text")
+    assert "[info     ] role" in lines[0]
+    assert "term=3" in lines[0]
+    assert "[warning  ] from a library" in lines[1]
+    assert lines[-1] == "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize("log_format", ["json", "text"])
+def test_tracebacks_show_no_local_variables(
+    capsys: pytest.CaptureFixture[str], log_format: LogFormat
+) -> None:
+    assert SECRET not in "\n".join(logged(capsys, log_format))
+
+
+def test_the_level_hides_what_is_below(capsys: pytest.CaptureFixture[str]) -> None:
+    assert [json.loads(line)["event"] for line in logged(capsys, "json", "debug")][:2] == ["hidden", "role"]
+    assert [json.loads(line)["event"] for line in logged(capsys, "json", "error")] == [
+        "from a library",
+        "failed",
+    ]
