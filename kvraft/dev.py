@@ -113,7 +113,7 @@ async def _watch(nodes: list[_Node], endpoints: str, stopping: asyncio.Event) ->
 
 async def _tell_end(node: _Node) -> None:
     code = await node.process.wait()
-    if code == exit_codes.OK:
+    if code in (exit_codes.OK, -signal.SIGTERM):  # the latter if it had not yet begun to serve
         node.say("stopped")
     elif code < 0:
         node.say(f"died ({signal.Signals(-code).name}); its log is {node.log_path}")

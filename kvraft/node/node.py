@@ -1,8 +1,9 @@
 """The node: one task owns the replica and gives it turns; everything else posts and awaits.
 
-A turn costs about as much for one command as for a hundred, so when many callers are waiting the
-owner lets them gather for a few milliseconds before the next turn (adaptive group commit). A lone
-caller is served at once.
+What comes from peers and from the disk is served at once. Requests of clients gather first: a turn
+costs about as much for one command as for a hundred, so while more of them keep arriving the owner
+lets them come, for a few milliseconds at most (adaptive group commit). A lone caller never waits for
+company.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from kvraft.errors import RequestError
 from kvraft.machine.results import Answer
 from kvraft.node.replica import Replica
 
-PAUSE_MS_MAX = 5.0
-"""The longest gathering of a crowd."""
-PAUSE_MS_PER_CALLER = 0.08
-"""A crowd of 64 gathers for the longest time; up to `LONE_CALLERS` do not gather at all."""
+GATHER_S_MAX = 0.005
+"""The longest gathering."""
+GATHER_STEP_S = 0.001
+"""A gathering ends when nobody came for this long, which is as finely as an event loop can sleep."""
 LONE_CALLERS = 2
+"""Up to so many callers are not worth waiting for."""
 
 
 class Node:
@@ -32,7 +34,10 @@ class Node:
         self._wakeup: asyncio.Future[None] | None = None
         self._awake = True
         self._failure: BaseException | None = None
-        self._reading = 0
+        self._requests = 0
+        """How many requests have come, ever."""
+        self._gathering: asyncio.TimerHandle | None = None
+        self._gathered = False
 
     @staticmethod
     def now_ms() -> int:
@@ -65,28 +70,21 @@ class Node:
                 done.set_result(answer)
 
         self.replica.submit(command, grows_state=grows_state, now_ms=self.now_ms(), on_answer=on_answer)
-        self.wake()
+        self._gather()
         return await done
 
     async def fresh(self) -> None:
         """Waits until the state may be read linearizably. Raises RequestError."""
         done, on_fresh = self._fresh_future()
         self.replica.read(now_ms=self.now_ms(), on_fresh=on_fresh)
-        await self._wait_fresh(done)
+        self._gather()
+        await done
 
     async def at_least(self, revision: int) -> None:
         """Waits until the state has `revision`. Raises RequestError."""
         done, on_fresh = self._fresh_future()
         self.replica.read_at_least(revision, now_ms=self.now_ms(), on_fresh=on_fresh)
-        await self._wait_fresh(done)
-
-    async def _wait_fresh(self, done: asyncio.Future[None]) -> None:
-        self._reading += 1
-        self.wake()
-        try:
-            await done
-        finally:
-            self._reading -= 1
+        await done
 
     def _fresh_future(self) -> tuple[asyncio.Future[None], Callable[[RequestError | None], None]]:
         done: asyncio.Future[None] = self._loop.create_future()
@@ -104,26 +102,40 @@ class Node:
     async def own(self) -> None:
         """The owner task: turns until it is cancelled. Raises what stops the node: a storage error, a
         foreign format, a broken law."""
-        pause_until = 0.0
         while True:
             if not self.replica.has_work and not self._awake:
                 await self._sleep_until(self.replica.deadline_ms / 1000)
-            now = time.monotonic()
-            if now < pause_until:
-                await asyncio.sleep(pause_until - now)
             if self._failure is not None:
                 raise self._failure
+            take_requests, self._gathered = self._gathered, False
             self._awake = False
-            self.replica.turn(self.now_ms(), time.time_ns() // 1_000_000)
-            pause_until = time.monotonic() + self._pause_s()
+            self.replica.turn(self.now_ms(), time.time_ns() // 1_000_000, take_requests=take_requests)
             if self.replica.has_work:
                 await asyncio.sleep(0)
 
-    def _pause_s(self) -> float:
-        callers = self.replica.proposals.in_flight + self._reading
-        if callers <= LONE_CALLERS:
-            return 0.0
-        return min(PAUSE_MS_MAX, callers * PAUSE_MS_PER_CALLER) / 1000
+    def _gather(self) -> None:
+        """A request has come: a turn will take it, together with those that come right after it."""
+        self._requests += 1
+        if self._gathered or self._gathering is not None:
+            return
+        if self.replica.proposals.in_flight + self.replica.reads.in_flight <= LONE_CALLERS:
+            self._end_gathering()
+        else:
+            self._gather_on(self._requests, self._loop.time() + GATHER_S_MAX)
+
+    def _gather_on(self, requests_before: int, deadline: float) -> None:
+        self._gathering = self._loop.call_later(GATHER_STEP_S, self._look_around, requests_before, deadline)
+
+    def _look_around(self, requests_before: int, deadline: float) -> None:
+        if self._requests > requests_before and self._loop.time() < deadline:
+            self._gather_on(self._requests, deadline)
+        else:
+            self._end_gathering()
+
+    def _end_gathering(self) -> None:
+        self._gathering = None
+        self._gathered = True
+        self.wake()
 
     async def _sleep_until(self, deadline: float) -> None:
         self._wakeup = self._loop.create_future()

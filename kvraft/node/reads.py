@@ -44,7 +44,7 @@ class _Waiting:
 class Reads:
     """The bookkeeping of reads."""
 
-    __slots__ = ("_asked", "_by_index", "_by_revision", "_new", "_next_id", "_settings")
+    __slots__ = ("_asked", "_by_index", "_by_revision", "_new", "_next_id", "_settings", "in_flight")
 
     def __init__(self, settings: NodeSettings, first_read_id: int) -> None:
         """`first_read_id` must differ at every start: a leader may still answer an earlier life."""
@@ -54,6 +54,8 @@ class Reads:
         self._asked: dict[int, _Asked] = {}
         self._by_index: list[_Waiting] = []
         self._by_revision: list[_Waiting] = []
+        self.in_flight = 0
+        """Reads accepted and not yet answered."""
 
     @property
     def has_new(self) -> bool:
@@ -61,10 +63,12 @@ class Reads:
 
     def accept(self, reader: Reader) -> None:
         """Takes a linearizable read."""
+        self.in_flight += 1
         self._new.append(reader)
 
     def wait_for_revision(self, revision: int, reader: Reader) -> None:
         """Takes a read that must see at least `revision`."""
+        self.in_flight += 1
         deadline_ms = reader.accepted_ms + self._settings.revision_timeout_ms
         heapq.heappush(self._by_revision, _Waiting(revision, self._take_id(), deadline_ms, [reader]))
 
@@ -92,7 +96,7 @@ class Reads:
         for heap, reached in ((self._by_index, applied_index), (self._by_revision, revision)):
             while heap and heap[0].until <= reached:
                 for reader in heapq.heappop(heap).readers:
-                    reader.on_fresh(None)
+                    self._answer(reader, None)
 
     def expire(self, now_ms: int, leaderless_ms: int, revision: int) -> None:
         """Asks lost questions again and answers those who have waited too long."""
@@ -105,14 +109,14 @@ class Reads:
         if late:
             self._new = [] if leaderless else [r for r in self._new if now_ms - r.accepted_ms < limit_ms]
         for reader in late:
-            reader.on_fresh(errors.no_leader(now_ms - reader.accepted_ms))
+            self._answer(reader, errors.no_leader(now_ms - reader.accepted_ms))
         expired = [waiting for waiting in self._by_revision if waiting.deadline_ms <= now_ms]
         if expired:
             self._by_revision = [waiting for waiting in self._by_revision if waiting.deadline_ms > now_ms]
             heapq.heapify(self._by_revision)
         for waiting in expired:
             for reader in waiting.readers:
-                reader.on_fresh(errors.revision_not_reached(waiting.until, revision))
+                self._answer(reader, errors.revision_not_reached(waiting.until, revision))
 
     def fail_all(self, error: RequestError) -> None:
         """Answers everybody with `error`."""
@@ -124,7 +128,11 @@ class Reads:
         self._new, self._by_index, self._by_revision = [], [], []
         self._asked.clear()
         for reader in readers:
-            reader.on_fresh(error)
+            self._answer(reader, error)
+
+    def _answer(self, reader: Reader, error: RequestError | None) -> None:
+        self.in_flight -= 1
+        reader.on_fresh(error)
 
     def _take_id(self) -> int:
         self._next_id = (self._next_id + 1) % (1 << 63)

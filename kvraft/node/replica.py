@@ -144,6 +144,7 @@ class Replica:
         elif grows_state and self.no_space:
             on_answer(errors.no_space())
         else:
+            self._expect_requests(now_ms)
             self.proposals.accept(Waiter(command, grows_state, now_ms, on_answer))
 
     def read(self, *, now_ms: int, on_fresh: OnFresh) -> None:
@@ -151,6 +152,7 @@ class Replica:
         if self.stopping:
             on_fresh(errors.shutting_down())
         else:
+            self._expect_requests(now_ms)
             self.reads.accept(Reader(now_ms, on_fresh))
 
     def read_at_least(self, revision: int, *, now_ms: int, on_fresh: OnFresh) -> None:
@@ -160,7 +162,12 @@ class Replica:
         elif revision <= self.machine.revision:
             on_fresh(None)
         else:
+            self._expect_requests(now_ms)
             self.reads.wait_for_revision(revision, Reader(now_ms, on_fresh))
+
+    def _expect_requests(self, now_ms: int) -> None:
+        """Somebody waits: their time limits are looked after more often."""
+        self._housekeeping_due_ms = min(self._housekeeping_due_ms, now_ms + 100)
 
     def receive(self, message: Message) -> None:
         """A peer's message."""
@@ -234,7 +241,8 @@ class Replica:
         base_index = self._log.plan_compaction(Index(droppable), self.settings.log_retained_bytes)
         if base_index >= self.raft.first_log_index and not self._compacting:
             self._compacting = True
-            self._inbox.append(Compacted(index=base_index))
+            # First of all: from now on nothing may ask for what is being dropped.
+            self._inbox.appendleft(Compacted(index=base_index))
             self._disk.compact_log(base_index)
 
     def log_compacted(self) -> None:
@@ -265,9 +273,10 @@ class Replica:
     def leads(self) -> bool:
         return self.raft.role is Role.LEADER
 
-    def turn(self, now_ms: int, wall_ms: int) -> None:
+    def turn(self, now_ms: int, wall_ms: int, *, take_requests: bool = True) -> None:
         """Does everything that is to be done. `now_ms` never jumps; `wall_ms`, since the Unix epoch,
-        is what a leader stamps its batches with.
+        is what a leader stamps its batches with. Without `take_requests` the clients' requests go on
+        gathering.
 
         Storage errors, foreign formats and broken laws come out as exceptions: the node must stop.
         """
@@ -276,7 +285,8 @@ class Replica:
             raft.step(self._inbox.popleft(), now_ms)
         if now_ms >= raft.deadline_ms:
             raft.step(TimePassed(), now_ms)
-        self._pass_on_requests(now_ms, wall_ms)
+        if take_requests:
+            self._pass_on_requests(now_ms, wall_ms)
         self._carry_out(raft.take_ready(may_apply=self._may_apply), now_ms)
         self._flush_if_due(now_ms)
         if now_ms >= self._housekeeping_due_ms:
@@ -464,7 +474,8 @@ class Replica:
 
     def _keep_house(self, now_ms: int) -> None:
         """What is due now and then: timeouts of waiting clients, the digest report."""
-        self._housekeeping_due_ms = now_ms + 100
+        idle = self.proposals.in_flight == 0 and self.reads.in_flight == 0
+        self._housekeeping_due_ms = now_ms + (500 if idle else 100)
         since_ms = self._leaderless_since_ms
         leaderless_ms = 0 if since_ms is None else now_ms - since_ms
         self.proposals.expire(now_ms, leaderless_ms)

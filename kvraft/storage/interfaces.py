@@ -1,5 +1,5 @@
 """What the loop and the machine may ask of a disk. `kvraft.storage.log` and
-`kvraft.storage.state` do it on real files, `kvraft.storage.memory` in memory for the
+`kvraft.storage.state` do it on real files, `kvraft.storage.memory_log` in memory for the
 simulator; both are plain synchronous code."""
 
 from __future__ import annotations

@@ -104,6 +104,22 @@ def test_a_leader_whose_disk_hangs_goes_on_with_heartbeats_and_hands_over() -> N
     assert cluster.leader.node_id in (2, 3)
 
 
+def test_a_leader_whose_disk_hangs_in_the_middle_hands_over() -> None:
+    """One write completes, the next one never: the time counts from the last completion."""
+    cluster = Cluster(3)
+    cluster.elect(1)
+    cluster.pass_ms(100)
+    cluster.writes_at_once = False
+    cluster.propose(1)
+    cluster.propose(1)
+    cluster.complete_write(1)
+    for _ in range(18):
+        cluster.pass_ms(100)
+        for node_id in (2, 3):
+            cluster.complete_writes(node_id)
+    assert cluster.leader.node_id in (2, 3)
+
+
 def test_a_leader_whose_disk_hangs_and_has_no_majority_steps_down() -> None:
     cluster = Cluster(3)
     cluster.elect(1)

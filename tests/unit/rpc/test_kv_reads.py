@@ -248,7 +248,7 @@ def test_a_token_cannot_lead_out_of_its_range(service: Service) -> None:
 # --- counts and streams -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 1_000])
+@pytest.mark.parametrize("count", [0, 1, 99, 100, 101, 1_000])
 def test_a_count_counts(service: Service, count: int) -> None:
     put_rows(service.node, count)
     put_rows(service.node, 3, prefix=b"other")
@@ -277,7 +277,7 @@ def test_the_node_goes_on_while_a_count_runs(service: Service) -> None:
     assert (answer.count, answer.header.revision, revision) == (1_000, 1, 2)
 
 
-@pytest.mark.parametrize("count", [1, 500, 501, 1_200])
+@pytest.mark.parametrize("count", [1, 100, 101, 1_200])
 def test_a_stream_brings_the_range_at_one_revision(service: Service, count: int) -> None:
     keys = put_rows(service.node, count)
     put_rows(service.node, 3, prefix=b"other")
@@ -294,7 +294,7 @@ def test_a_stream_of_nothing_tells_its_revision(service: Service) -> None:
     assert (answer.header.revision, len(answer.kvs)) == (1, 0)
 
 
-@pytest.mark.parametrize("limit", [1, 499, 500, 501, 1_200, 1_201, (1 << 64) - 1])
+@pytest.mark.parametrize("limit", [1, 99, 100, 101, 1_200, 1_201, (1 << 64) - 1])
 def test_a_stream_stops_at_its_limit(service: Service, limit: int) -> None:
     keys = put_rows(service.node, 1_200)
     assert keys_of(stream(service, limit=limit)) == keys[:limit]
