@@ -63,9 +63,12 @@ class AddressInUseError(Exception):
 
 async def run(config: ServerConfig) -> int:
     """Runs a node until it is asked to stop or cannot go on; the exit code."""
+    stop_requested = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
     try:
         with contextlib.closing(DataDirectory.open(config.data_dir)) as directory:
-            await _Server(config, directory).run()
+            await _Server(config, directory, stop_requested).run()
     except DataDirectoryError as error:
         logger.error("data directory refused", error=str(error))
         return exit_codes.DATA_DIRECTORY_REFUSED
@@ -87,7 +90,7 @@ async def run(config: ServerConfig) -> int:
 class _Server:
     """One life of a node."""
 
-    def __init__(self, config: ServerConfig, directory: DataDirectory) -> None:
+    def __init__(self, config: ServerConfig, directory: DataDirectory, stop_requested: asyncio.Event) -> None:
         """Opens what lies in the directory; serves nobody yet."""
         self._config = config
         self._directory = directory
@@ -107,7 +110,7 @@ class _Server:
             FIRST_GENERATION if installed is None else installed.generation,
             voters=identity.initial_voters,
         )
-        self._stop_requested = asyncio.Event()
+        self._stop_requested = stop_requested
         self._role_changed = asyncio.Event()
         self._network = PeerNetwork(
             cluster_id=config.cluster_id,
@@ -189,9 +192,6 @@ class _Server:
 
     async def run(self) -> None:
         """Serves until a signal, or until the owner task ends with what stops the node."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop_requested.set)
         owner = asyncio.create_task(self._node.own())
         watcher = asyncio.create_task(self._watch())
         stop_requested = asyncio.create_task(self._stop_requested.wait())

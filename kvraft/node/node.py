@@ -1,9 +1,9 @@
 """The node: one task owns the replica and gives it turns; everything else posts and awaits.
 
 What comes from peers and from the disk is served at once. Requests of clients gather first: a turn
-costs about as much for one command as for a hundred, so while more of them keep arriving the owner
-lets them come, for a few milliseconds at most (adaptive group commit). A lone caller never waits for
-company.
+with its messages and its fsync costs about as much for one command as for a hundred, so the owner lets
+a crowd come together for a few milliseconds, the longer the larger it is (adaptive group commit). A
+lone caller never waits for company.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from kvraft.errors import RequestError
 from kvraft.machine.results import Answer
 from kvraft.node.replica import Replica
 
+GATHER_S_PER_CALLER = 0.0001
 GATHER_S_MAX = 0.005
-"""The longest gathering."""
-GATHER_STEP_S = 0.001
-"""A gathering ends when nobody came for this long, which is as finely as an event loop can sleep."""
+"""How long requests gather. Longer batches no better: by then the callers themselves are the limit."""
 LONE_CALLERS = 2
 """Up to so many callers are not worth waiting for."""
+CROWD_DECAY = 0.9
+"""How much of the largest crowd is still expected at the next gathering."""
 
 
 class Node:
@@ -34,9 +35,9 @@ class Node:
         self._wakeup: asyncio.Future[None] | None = None
         self._awake = True
         self._failure: BaseException | None = None
-        self._requests = 0
-        """How many requests have come, ever."""
-        self._gathering: asyncio.TimerHandle | None = None
+        self._crowd = 0.0
+        """How many callers are about: those who wait now, or waited a moment ago."""
+        self._is_gathering = False
         self._gathered = False
 
     @staticmethod
@@ -115,25 +116,18 @@ class Node:
 
     def _gather(self) -> None:
         """A request has come: a turn will take it, together with those that come right after it."""
-        self._requests += 1
-        if self._gathered or self._gathering is not None:
+        if self._gathered or self._is_gathering:
             return
-        if self.replica.proposals.in_flight + self.replica.reads.in_flight <= LONE_CALLERS:
+        waiting = self.replica.proposals.in_flight + self.replica.reads.in_flight
+        self._crowd = max(waiting, self._crowd * CROWD_DECAY)
+        if waiting <= LONE_CALLERS:
             self._end_gathering()
         else:
-            self._gather_on(self._requests, self._loop.time() + GATHER_S_MAX)
-
-    def _gather_on(self, requests_before: int, deadline: float) -> None:
-        self._gathering = self._loop.call_later(GATHER_STEP_S, self._look_around, requests_before, deadline)
-
-    def _look_around(self, requests_before: int, deadline: float) -> None:
-        if self._requests > requests_before and self._loop.time() < deadline:
-            self._gather_on(self._requests, deadline)
-        else:
-            self._end_gathering()
+            self._is_gathering = True
+            self._loop.call_later(min(GATHER_S_MAX, self._crowd * GATHER_S_PER_CALLER), self._end_gathering)
 
     def _end_gathering(self) -> None:
-        self._gathering = None
+        self._is_gathering = False
         self._gathered = True
         self.wake()
 
