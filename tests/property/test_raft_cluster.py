@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
 from kvraft.raft.events import (
     CommitWanted,
     Propose,
@@ -23,10 +24,9 @@ from kvraft.raft.events import (
     Unreachable,
 )
 from kvraft.raft.messages import Message
-from kvraft.raft.ready import Ready, Role
+from kvraft.raft.ready import Ready
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Index, NodeId
-
 from tests.unit.raft.harness import Cluster, Node
 
 TIGHT = Settings(

@@ -9,7 +9,7 @@ The state is the list of applied entries, so that states can be compared.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from kvraft.raft.configuration import Configuration
@@ -49,6 +49,10 @@ AppliedState = tuple[Entry, ...]
 """Every entry from index 1 on: what a state machine that forgets nothing would hold."""
 
 
+BEFORE_THE_LOG = Index(0)
+BEFORE_ANY_TERM = Term(0)
+
+
 def entry(index: int, term: int, data: bytes = b"") -> Entry:
     return Entry(Index(index), Term(term), EntryKind.COMMAND, data)
 
@@ -56,6 +60,10 @@ def entry(index: int, term: int, data: bytes = b"") -> Entry:
 def entries(first: int, *terms: int) -> tuple[Entry, ...]:
     """Entries of these terms from index `first` on."""
     return tuple(entry(first + position, term) for position, term in enumerate(terms))
+
+
+def hard_state(term: int, voted_for: int | None) -> HardState:
+    return HardState(Term(term), None if voted_for is None else NodeId(voted_for))
 
 
 @dataclass(slots=True)
@@ -98,9 +106,9 @@ class Disk:
     """What survives a crash. Also the core's `LogReader`."""
 
     configuration: Configuration
-    hard_state: HardState = field(default_factory=lambda: HardState(Term(0), None))
-    base_index: Index = Index(0)
-    base_term: Term = Term(0)
+    hard_state: HardState = field(default_factory=lambda: HardState(BEFORE_ANY_TERM, None))
+    base_index: Index = BEFORE_THE_LOG
+    base_term: Term = BEFORE_ANY_TERM
     log: list[Entry] = field(default_factory=list)
     state: AppliedState = ()
 
@@ -247,7 +255,7 @@ class Cluster:
         voters: int | Sequence[int] = 3,
         *,
         learners: Sequence[int] = (),
-        logs: dict[int, Sequence[int]] | None = None,
+        logs: Mapping[int, Sequence[int]] | None = None,
         terms: dict[int, int] | None = None,
         settings: Settings | None = None,
         seed: int = 0,
@@ -297,6 +305,7 @@ class Cluster:
             node.waiting.add(ready)
             for sent in ready.send_snapshots:
                 assert sent.snapshot.index == len(node.state), "a snapshot is the state after `committed`"
+                assert sent.snapshot.index == node.progress(sent.target).snapshot_index
                 key = (sent.snapshot.index, sent.snapshot.term)
                 assert self.snapshots.setdefault(key, tuple(node.state)) == tuple(node.state)
                 self.network.append(
@@ -447,7 +456,10 @@ class Cluster:
     def pass_ms(self, duration_ms: int) -> None:
         """Time passes at the same pace everywhere; what is sent arrives at once."""
         self.deliver_all()
+        rounds_left = 100 + duration_ms
         while duration_ms >= 0:
+            rounds_left -= 1
+            assert rounds_left > 0, "a deadline that has come does not go away"
             up = [node for node in self.nodes.values() if node.is_up]
             pause = min((max(node.raft.deadline_ms - node.clock_ms, 0) for node in up), default=duration_ms)
             pause = min(pause, duration_ms)
@@ -508,7 +520,13 @@ def become_leader(cluster: Cluster, node_id: int = 1, *, voters: Iterable[int] =
 
 
 def request_vote(
-    sender: int, target: int, *, term: int, last: tuple[int, int] = (0, 0), **kinds: bool
+    sender: int,
+    target: int,
+    *,
+    term: int,
+    last: tuple[int, int] = (0, 0),
+    pre_vote: bool = False,
+    leadership_transfer: bool = False,
 ) -> RequestVote:
     """`last`: index and term of the candidate's last entry."""
     return RequestVote(
@@ -517,7 +535,8 @@ def request_vote(
         term=Term(term),
         last_log_index=Index(last[0]),
         last_log_term=Term(last[1]),
-        **kinds,
+        pre_vote=pre_vote,
+        leadership_transfer=leadership_transfer,
     )
 
 

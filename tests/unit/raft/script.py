@@ -39,7 +39,6 @@ from kvraft.raft.messages import (
 from kvraft.raft.ready import Ready, Role
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Entry, EntryKind, NodeId
-
 from tests.unit.raft.harness import Cluster, Node
 
 
@@ -65,8 +64,8 @@ def describe(message: Message) -> str:
             answer = "granted" if message.granted else "refused"
             return f"{head}{', pre-vote' * message.pre_vote}, {answer}"
         case AppendEntries():
-            previous = f"{message.prev_log_index}/{message.prev_log_term}"
-            return f"{head}, after {previous} {describe_entries(message.entries)}, commit {message.leader_commit}"
+            new = f"{message.prev_log_index}/{message.prev_log_term} {describe_entries(message.entries)}"
+            return f"{head}, after {new}, commit {message.leader_commit}"
         case AppendEntriesAccepted():
             return f"{head}, match {message.match_index}"
         case AppendEntriesRefused():
@@ -129,7 +128,9 @@ class ScriptedCluster(Cluster):
             self.lines.append(f"  {name} installs snapshot {snapshot.index}/{snapshot.term}")
         if ready.committed:
             self.lines.append(f"  {name} applies {describe_entries(ready.committed)}")
-        self.lines += [f"  {name} confirmed read {read.ticket} at {read.index}" for read in ready.confirmed_reads]
+        self.lines += [
+            f"  {name} confirmed read {read.ticket} at {read.index}" for read in ready.confirmed_reads
+        ]
         self.lines += [f"  {name} failed read {ticket}" for ticket in ready.failed_reads]
         for sent in ready.send_snapshots:
             index, term = sent.snapshot.index, sent.snapshot.term
@@ -148,7 +149,7 @@ class ScriptedCluster(Cluster):
             self.lines.append(f"{describe(message)}: lost")
         super().lose(message)
 
-    def take(self, link: str, position: str | None) -> list[Message]:
+    def take(self, link: str, position: str = "") -> list[Message]:
         """What is on this link, or the one message there at `position`, taken off the network."""
         sender, _, target = link.partition("->")
         taken = [
@@ -156,7 +157,7 @@ class ScriptedCluster(Cluster):
             for message in self.network
             if sender in ("*", str(message.sender)) and target in ("*", str(message.target))
         ]
-        if position is not None:
+        if position:
             taken = [taken[int(position) - 1]]
         for message in taken:
             self.network.remove(message)
@@ -236,8 +237,8 @@ def run_command(cluster: ScriptedCluster, words: list[str]) -> None:
             cluster.propose(int(node), data.encode())
         case ["read", node, ticket]:
             cluster.read(int(node), int(ticket))
-        case ["transfer", node, *target]:
-            chosen = NodeId(int(target[0])) if target else None
+        case ["transfer", node, *targets]:
+            chosen = NodeId(int(targets[0])) if targets else None
             cluster.step(int(node), TransferLeadership(target=chosen))
         case ["unreachable", node, peer]:
             cluster.step(int(node), Unreachable(peer=NodeId(int(peer))))
@@ -246,18 +247,18 @@ def run_command(cluster: ScriptedCluster, words: list[str]) -> None:
         case ["deliver"]:
             cluster.deliver_all()
         case ["deliver", link, *position]:
-            for message in cluster.take(link, *position or [None]):
+            for message in cluster.take(link, *position):
                 cluster.deliver(message)
         case ["drop", link, *position]:
-            for message in cluster.take(link, *position or [None]):
+            for message in cluster.take(link, *position):
                 cluster.lose(message)
         case ["repeat", link, *position]:
-            messages = cluster.take(link, *position or [None])
+            messages = cluster.take(link, *position)
             for message in messages:
                 cluster.deliver(message)
             cluster.network = messages + cluster.network
         case ["cut", link]:
-            sender, target = link.split("->")
+            sender, _, target = link.partition("->")
             cluster.cut((int(sender), int(target)))
         case ["isolate", node]:
             cluster.isolate(int(node))

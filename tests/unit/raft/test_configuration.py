@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kvraft.raft.configuration import Configuration, NodeId
 from kvraft.raft.settings import Settings
 

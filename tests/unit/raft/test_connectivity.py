@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from itertools import combinations, permutations
 
 import pytest
-from kvraft.raft.settings import Settings
 
+from kvraft.raft.settings import Settings
 from tests.unit.raft.harness import Cluster
 
 Links = frozenset[tuple[int, int]]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+
 from kvraft.raft.invariants import ClusterChecker, TransitionChecker, check_state
 from kvraft.raft.progress import ProgressMode
 from kvraft.raft.ready import Ready
 from kvraft.raft.roles import Follower, Leader
 from kvraft.raft.state import State
 from kvraft.raft.types import Entry, HardState, Index, NodeId, Term
-
 from tests.unit.raft.harness import Cluster, append, become_leader, entries, entry, request_vote
 
 
@@ -42,9 +42,11 @@ BREAKS: dict[str, Callable[[State, Leader], None]] = {
     "cached bytes": lambda state, leader: _set(state.log, "_cache_bytes", 0),
     "terms reach the disk": lambda state, leader: _set(state, "term", Term(0)),
     "one vote per term": lambda state, leader: _set(state, "voted_for", NodeId(2)),
-    "own vote is durable": lambda state, leader: _set(state, "persisted_hard_state", HardState(Term(0), None)),
+    "own vote is durable": lambda state, leader: _set(
+        state, "persisted_hard_state", HardState(Term(0), None)
+    ),
     "uncommitted bytes": lambda state, leader: _set(leader, "uncommitted_bytes", -1),
-    "every other member": lambda state, leader: leader.progress.pop(NodeId(2)) and None,
+    "every other member": lambda state, leader: _set(leader, "progress", {}),
     "match 3 < next 3": lambda state, leader: _set(leader.progress[NodeId(2)], "match_index", Index(3)),
     "told what is not committed": lambda state, leader: _set(
         leader.progress[NodeId(2)], "commit_sent", Index(3)
@@ -136,7 +138,7 @@ def ready_of(cluster: Cluster, node_id: int) -> Ready:
 
 
 def with_entries(ready: Ready, new: tuple[Entry, ...], applied: tuple[Entry, ...] = ()) -> Ready:
-    values = {name: getattr(ready, name) for name in Ready.__slots__}  # type: ignore[attr-defined]
+    values = {name: getattr(ready, name) for name in Ready.__slots__}
     return Ready(**{**values, "entries": new, "committed": applied})
 
 

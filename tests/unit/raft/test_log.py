@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.log import RaftLog
 from kvraft.raft.types import Entry, HardState, Index, NodeId, Term
-
 from tests.unit.raft.harness import Disk, entries, entry
 
 

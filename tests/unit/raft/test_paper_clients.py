@@ -6,8 +6,7 @@ from kvraft.raft.events import CommitWanted, RequestRead
 from kvraft.raft.messages import Heartbeat
 from kvraft.raft.ready import ConfirmedRead, Refusal, Role
 from kvraft.raft.settings import Settings
-from kvraft.raft.types import EntryKind, NodeId
-
+from kvraft.raft.types import EntryKind, Index, NodeId
 from tests.unit.raft.harness import (
     Cluster,
     accepted,
@@ -73,7 +72,7 @@ def test_read_1_waits_for_the_terms_first_commit() -> None:
     cluster.receive(accepted(2, term=2, match=2))
     assert rounds(cluster) == [1]
     cluster.receive(heartbeat_response(2, term=2, round=1))
-    assert cluster[1].confirmed_reads == [ConfirmedRead(ticket=1, index=2)]
+    assert cluster[1].confirmed_reads == [ConfirmedRead(ticket=1, index=Index(2))]
 
 
 def test_read_2_the_read_index_is_the_commit_index_when_the_round_is_sent() -> None:
@@ -85,7 +84,7 @@ def test_read_2_the_read_index_is_the_commit_index_when_the_round_is_sent() -> N
     cluster.receive(accepted(2, term=1, match=2))
     assert cluster[1].raft.commit_index == 2
     cluster.receive(heartbeat_response(2, term=1, round=1))
-    assert cluster[1].confirmed_reads == [ConfirmedRead(ticket=1, index=1)]
+    assert cluster[1].confirmed_reads == [ConfirmedRead(ticket=1, index=Index(1))]
 
 
 def test_read_3_a_majority_answers_a_round_sent_after_the_read() -> None:
@@ -207,7 +206,7 @@ def test_a_single_voter_confirms_at_once() -> None:
     cluster = Cluster(1)
     cluster.elect(1)
     cluster.read(1, 1)
-    assert cluster[1].confirmed_reads == [ConfirmedRead(ticket=1, index=1)]
+    assert cluster[1].confirmed_reads == [ConfirmedRead(ticket=1, index=Index(1))]
 
 
 def test_learners_confirm_nothing() -> None:

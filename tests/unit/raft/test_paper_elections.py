@@ -4,18 +4,19 @@
 from __future__ import annotations
 
 import pytest
+
 from kvraft.raft.events import TimePassed, TransferLeadership
 from kvraft.raft.messages import Heartbeat, RequestVote, TimeoutNow
 from kvraft.raft.ready import Refusal, Role
 from kvraft.raft.state import SafetyViolationError
-from kvraft.raft.types import HardState, NodeId
-
+from kvraft.raft.types import Index, NodeId, Term
 from tests.unit.raft.harness import (
     Cluster,
     accepted,
     append,
     become_leader,
     entries,
+    hard_state,
     heartbeat,
     heartbeat_response,
     install,
@@ -23,9 +24,6 @@ from tests.unit.raft.harness import (
     timeout_now,
     vote,
 )
-
-TRANSFER = {"leadership_transfer": True}
-PRE_VOTE = {"pre_vote": True}
 
 # --- 5.1 ----------------------------------------------------------------------------------
 
@@ -189,11 +187,11 @@ def test_only_a_log_at_least_as_up_to_date_gets_the_vote(
     """5.4.1: "If the logs have last entries with different terms, then the log with the later term is
     more up-to-date. If the logs end with the same term, then whichever log is longer is more
     up-to-date." For pre-votes the same."""
-    for kind in ({}, PRE_VOTE):
+    for pre_vote in (False, True):
         cluster = Cluster(3, logs={1: own}, terms={1: 5})
-        cluster.receive(request_vote(2, 1, term=6, last=last, **kind))
+        cluster.receive(request_vote(2, 1, term=6, last=last, pre_vote=pre_vote))
         (answer,) = cluster.take_sent()
-        assert answer == vote(1, target=2, term=answer.term, granted=granted, pre_vote=bool(kind))
+        assert answer == vote(1, target=2, term=answer.term, granted=granted, pre_vote=pre_vote)
 
 
 def test_entries_not_yet_durable_count_in_the_comparison() -> None:
@@ -214,18 +212,18 @@ def test_a_pre_vote_changes_neither_term_nor_vote() -> None:
     that they would be willing to grant the candidate their votes"."""
     cluster = Cluster(3)
     cluster.time_out(1)
-    assert cluster[1].core.hard_state == HardState(0, None)
-    cluster.receive(request_vote(1, 2, term=1, **PRE_VOTE))
-    assert cluster[2].core.hard_state == HardState(0, None)
-    assert cluster[2].disk.hard_state == HardState(0, None)
+    assert cluster[1].core.hard_state == hard_state(0, None)
+    cluster.receive(request_vote(1, 2, term=1, pre_vote=True))
+    assert cluster[2].core.hard_state == hard_state(0, None)
+    assert cluster[2].disk.hard_state == hard_state(0, None)
 
 
 def test_a_pre_vote_grant_echoes_the_term_and_a_refusal_names_the_own() -> None:
     """9.6: the grant is for a term the voter is not in; only a refusal teaches a newer term."""
     cluster = Cluster(3, terms={2: 3})
-    cluster.receive(request_vote(1, 2, term=5, **PRE_VOTE))
+    cluster.receive(request_vote(1, 2, term=5, pre_vote=True))
     assert cluster.take_sent() == [vote(2, term=5, pre_vote=True)]
-    cluster.receive(request_vote(1, 2, term=3, **PRE_VOTE))
+    cluster.receive(request_vote(1, 2, term=3, pre_vote=True))
     assert cluster.take_sent() == [vote(2, term=3, granted=False, pre_vote=True)]
     cluster = Cluster(3)
     cluster.time_out(1)
@@ -238,8 +236,8 @@ def test_any_number_of_pre_votes_may_be_granted() -> None:
     cluster = Cluster(3)
     deadline_ms = cluster[1].raft.deadline_ms
     for asking in (2, 3, 2):
-        cluster.receive(request_vote(asking, 1, term=1, **PRE_VOTE))
-    assert [answer.granted for answer in cluster.take_sent()] == [True, True, True]  # type: ignore[union-attr]
+        cluster.receive(request_vote(asking, 1, term=1, pre_vote=True))
+    assert cluster.take_sent() == [vote(1, target=asking, term=1, pre_vote=True) for asking in (2, 3, 2)]
     assert cluster[1].raft.deadline_ms == deadline_ms
 
 
@@ -293,7 +291,7 @@ def test_votes_of_learners_do_not_count() -> None:
 def test_a_node_without_its_state_does_not_stand_for_election() -> None:
     """A snapshot is being installed: the node could lead, but apply nothing."""
     cluster = Cluster(3, writes_at_once=False)
-    cluster.snapshots[5, 1] = entries(1, 1, 1, 1, 1, 1)
+    cluster.snapshots[Index(5), Term(1)] = entries(1, 1, 1, 1, 1, 1)
     cluster.receive(install(2, 5, 1, term=1, configuration=cluster.configuration))
     cluster.time_out(2)
     cluster.receive(timeout_now(2, term=1))
@@ -306,21 +304,21 @@ def test_a_node_without_its_state_does_not_stand_for_election() -> None:
 # --- dissertation 4.2.3, votes ignored ----------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [{}, PRE_VOTE])
-def test_votes_are_ignored_within_an_election_timeout_of_hearing_a_leader(kind: dict[str, bool]) -> None:
+@pytest.mark.parametrize("pre_vote", [False, True])
+def test_votes_are_ignored_within_an_election_timeout_of_hearing_a_leader(*, pre_vote: bool) -> None:
     """4.2.3: "if a server receives a RequestVote request within the minimum election timeout of
     hearing from a current leader, it does not update its term or grant its vote"."""
     cluster = Cluster(3)
     cluster.receive(heartbeat(2, term=1))
     cluster.take_sent()
     cluster[2].clock_ms = 599
-    cluster.receive(request_vote(3, 2, term=2, **kind))
+    cluster.receive(request_vote(3, 2, term=2, pre_vote=pre_vote))
     assert cluster[2].raft.term == 1
     assert cluster.take_sent() == []
     cluster[2].clock_ms = 600
-    cluster.receive(request_vote(3, 2, term=2, **kind))
+    cluster.receive(request_vote(3, 2, term=2, pre_vote=pre_vote))
     (answer,) = cluster.take_sent()
-    assert answer == vote(2, target=3, term=2, pre_vote=bool(kind))
+    assert answer == vote(2, target=3, term=2, pre_vote=pre_vote)
 
 
 def test_a_leader_ignores_votes() -> None:
@@ -336,7 +334,7 @@ def test_a_transfers_vote_is_not_ignored() -> None:
     cluster = Cluster(3)
     cluster.receive(heartbeat(2, term=1))
     cluster.take_sent()
-    cluster.receive(request_vote(3, 2, term=2, **TRANSFER))
+    cluster.receive(request_vote(3, 2, term=2, leadership_transfer=True))
     assert cluster.take_sent() == [vote(2, target=3, term=2)]
 
 
@@ -418,8 +416,8 @@ def test_transfer_3_the_target_starts_an_election_at_once() -> None:
     cluster.receive(timeout_now(2, term=1))
     assert (cluster[2].raft.role, cluster[2].raft.term) == (Role.CANDIDATE, 2)
     assert cluster.take_sent() == [
-        request_vote(2, 1, term=2, **TRANSFER),
-        request_vote(2, 3, term=2, **TRANSFER),
+        request_vote(2, 1, term=2, leadership_transfer=True),
+        request_vote(2, 3, term=2, leadership_transfer=True),
     ]
 
 

@@ -7,13 +7,12 @@ from kvraft.raft.messages import (
     AppendEntriesAccepted,
     AppendEntriesRefused,
     Heartbeat,
-    RequestVote,
+    Message,
     RequestVoteResponse,
 )
 from kvraft.raft.progress import ProgressMode
 from kvraft.raft.ready import Role
-from kvraft.raft.types import EntryKind, HardState, NodeId
-
+from kvraft.raft.types import EntryKind, NodeId
 from tests.unit.raft.harness import (
     Cluster,
     accepted,
@@ -21,6 +20,7 @@ from tests.unit.raft.harness import (
     become_leader,
     entries,
     entry,
+    hard_state,
     heartbeat,
     refused,
     request_vote,
@@ -36,7 +36,7 @@ def test_persistent_state_is_on_disk_before_the_answer() -> None:
     cluster.receive(request_vote(2, 1, term=1))
     assert cluster.take_sent() == []
     cluster.complete_write(1)
-    assert cluster[1].disk.hard_state == HardState(1, 2)
+    assert cluster[1].disk.hard_state == hard_state(1, 2)
     assert cluster.take_sent() == [vote(1, target=2, term=1)]
 
 
@@ -263,7 +263,7 @@ def test_committed_entries_are_applied_in_order() -> None:
 def test_every_request_of_a_newer_term_makes_a_follower() -> None:
     """ "If RPC request or response contains term T > currentTerm: set currentTerm = T, convert to
     follower (5.1)": requests."""
-    requests = [
+    requests: list[Message] = [
         append(1, term=9, sender=2),
         heartbeat(1, term=9, sender=2),
         request_vote(2, 1, term=9, last=(9, 9), leadership_transfer=True),
@@ -277,7 +277,7 @@ def test_every_request_of_a_newer_term_makes_a_follower() -> None:
 
 def test_every_response_of_a_newer_term_makes_a_follower() -> None:
     """The same: responses, whatever they answer."""
-    responses = [
+    responses: list[Message] = [
         accepted(2, term=9, match=0),
         refused(2, term=9, rejected=0, hint=(0, 0)),
         vote(2, term=9, granted=False),
@@ -344,7 +344,7 @@ def test_a_candidate_increments_its_term_votes_for_itself_and_asks_everyone() ->
     before_ms = cluster[1].raft.deadline_ms
     cluster[1].clock_ms += 100
     cluster.receive(vote(2, term=3, pre_vote=True))
-    assert cluster[1].disk.hard_state == HardState(3, 1)
+    assert cluster[1].disk.hard_state == hard_state(3, 1)
     assert cluster[1].raft.deadline_ms != before_ms
     assert cluster.take_sent() == [
         request_vote(1, 2, term=3, last=(2, 2)),

@@ -4,6 +4,7 @@ the leader's own disk)."""
 from __future__ import annotations
 
 import pytest
+
 from kvraft.raft.events import CommitWanted, Persisted, Unreachable
 from kvraft.raft.messages import AppendEntries, AppendEntriesAccepted, AppendEntriesRefused, Heartbeat
 from kvraft.raft.progress import ProgressMode
@@ -11,7 +12,6 @@ from kvraft.raft.ready import Refusal, Role
 from kvraft.raft.settings import Settings
 from kvraft.raft.state import SafetyViolationError
 from kvraft.raft.types import Index, NodeId, Term
-
 from tests.unit.raft.harness import (
     Cluster,
     accepted,
@@ -153,7 +153,9 @@ def test_duplicates_and_reorderings_are_harmless() -> None:
         cluster.receive(message)
     assert cluster[2].log_terms == [1, 1, 1, 1]
     assert cluster[2].raft.commit_index == 3
-    assert [type(answer) for answer in cluster.take_sent()] == [AppendEntriesRefused] + [AppendEntriesAccepted] * 5
+    assert [type(answer) for answer in cluster.take_sent()] == [AppendEntriesRefused] + [
+        AppendEntriesAccepted
+    ] * 5
 
 
 # --- 5.4.2 --------------------------------------------------------------------------------
@@ -274,8 +276,8 @@ def test_a_probe_waits_for_its_answer() -> None:
     cluster.propose(1)
     assert cluster.take_sent() == []
     cluster.receive(accepted(2, term=1, match=1))
-    (sent,) = cluster.take_sent()
-    assert [new.index for new in sent.entries] == [2, 3]  # type: ignore[union-attr]
+    (sent,) = sent_to(cluster, 2)
+    assert [new.index for new in sent.entries] == [2, 3]
 
 
 def test_the_window_is_bounded_in_messages() -> None:
@@ -375,6 +377,18 @@ def test_a_late_refusal_is_ignored() -> None:
     cluster.receive(refused(2, term=1, rejected=1, hint=(0, 0)))
     assert cluster[1].progress(2).mode is ProgressMode.REPLICATE
     assert cluster.take_sent() == []
+
+
+def test_a_refusal_that_comes_twice_moves_the_probe_once() -> None:
+    """The second one answers a message that is no longer the last."""
+    cluster = Cluster(3, logs={1: [1] * 5})
+    leader = become_leader(cluster)
+    refusal = refused(2, term=2, rejected=5, hint=(3, 1))
+    cluster.receive(refusal)
+    assert [sent.prev_log_index for sent in sent_to(cluster, 2)] == [3]
+    cluster.receive(refusal)
+    assert sent_to(cluster, 2) == []
+    assert leader.progress(2).next_index == 4
 
 
 def test_heartbeats_name_no_more_than_the_follower_holds() -> None:

@@ -9,7 +9,6 @@ from kvraft.raft.progress import ProgressMode
 from kvraft.raft.ready import Role
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Index, NodeId, Term
-
 from tests.unit.raft.harness import (
     Cluster,
     accepted,
@@ -137,9 +136,7 @@ def test_the_snapshot_of_a_window_that_was_lost_is_of_the_applied_state() -> Non
     assert (node.progress(3).mode, node.progress(3).next_index) == (ProgressMode.REPLICATE, 3)
     assert node.raft.first_log_index == 5
     node.clock_ms += 100
-    cluster.step(
-        1, Received(heartbeat_response(3, term=1, round=1)), Received(accepted(2, term=1, match=5))
-    )
+    cluster.step(1, Received(heartbeat_response(3, term=1, round=1)), Received(accepted(2, term=1, match=5)))
     (sent,) = [message for message in cluster.network if isinstance(message, InstallSnapshot)]
     assert sent.snapshot.index == node.raft.applied_index == 5
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from kvraft.raft.events import CommitWanted, SnapshotReported, TransferLeadership, Unreachable
+from kvraft.raft.events import CommitWanted, Propose, SnapshotReported, TransferLeadership, Unreachable
 from kvraft.raft.messages import Heartbeat, RequestVote, TimeoutNow
 from kvraft.raft.ready import Role
-from kvraft.raft.settings import Settings
-from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, Term
-
+from kvraft.raft.types import Entry, EntryKind, Index, NodeId, Term
 from tests.unit.raft.harness import (
     Cluster,
     accepted,
     append,
     become_leader,
     entries,
+    hard_state,
     heartbeat,
     heartbeat_response,
     request_vote,
@@ -60,7 +59,7 @@ def test_a_vote_that_becomes_durable_after_the_election_was_given_up_elects_nobo
     cluster.receive(heartbeat(1, term=2, sender=3))
     cluster.complete_writes(1)
     assert (cluster[1].raft.role, cluster[1].raft.leader_id) == (Role.FOLLOWER, 3)
-    assert cluster[1].disk.hard_state == HardState(Term(2), None)
+    assert cluster[1].disk.hard_state == hard_state(2, None)
 
 
 def test_a_single_voters_late_vote_does_not_elect_it_twice() -> None:
@@ -157,7 +156,7 @@ def test_a_candidate_whose_disk_hangs_asks_nobody() -> None:
     assert all(sent.pre_vote for sent in cluster.take_sent() if isinstance(sent, RequestVote))
     cluster.crash(2)
     cluster.restart(2)
-    assert cluster[2].core.hard_state == HardState(Term(1), None)
+    assert cluster[2].core.hard_state == hard_state(1, None)
 
 
 # --- restarts -----------------------------------------------------------------------------
@@ -278,7 +277,7 @@ def test_a_term_is_durable_before_any_entry_of_it() -> None:
     cluster.receive(append(2, *entries(1, 1, 4), term=5))
     under_way = cluster[2].under_way
     assert under_way is not None
-    assert under_way.hard_state == HardState(Term(5), None)
+    assert under_way.hard_state == hard_state(5, None)
     assert len(under_way.entries) == 2
 
 
@@ -304,11 +303,9 @@ def test_a_node_that_slept_steps_down_before_it_says_anything() -> None:
 
 def test_every_turn_answers_every_proposal() -> None:
     """Many events, one turn: one write and one message per follower."""
-    cluster = Cluster(3, settings=Settings())
+    cluster = Cluster(3)
     cluster.elect(1)
     cluster.pass_ms(100)
-    from kvraft.raft.events import Propose
-
     cluster.step(1, *(Propose(ticket=ticket, data=b"x") for ticket in range(100)))
     assert [made.ticket for made in cluster[1].proposed] == list(range(100))
     assert len(cluster.network) == 2

@@ -1,0 +1,311 @@
+"""Is there an order of all operations on a key, each at one moment between its call and its return,
+that explains every answer?
+
+The search is that of Wing and Gong with the improvements of Lowe ("Testing for linearizability",
+2017): a linked list of calls and returns out of which operations are lifted as they are placed, and
+a cache of (placed operations, state) that were tried before. Keys are checked one by one: what holds
+for all of them together (linearizability is local, Herlihy and Wing 1990) holds for each. What an
+operation on several keys promises beyond that is checked by `revisions` and `ledger`.
+
+An operation whose outcome is unknown may be placed anywhere after its call, or nowhere. A search that
+takes too many steps raises: not knowing is a failure, never a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from kvraft.machine.results import (
+    BatchWriteResult,
+    CompareAndSetResult,
+    DeleteRangeResult,
+    DeleteResult,
+    PutResult,
+)
+
+from tests.sim.history import (
+    FOREVER,
+    Batch,
+    CompareAndSet,
+    Delete,
+    DeleteRange,
+    Freshness,
+    Operation,
+    Outcome,
+    Put,
+    Read,
+    Violation,
+)
+
+STEPS_MAX = 300_000
+"""Of the search over one key."""
+
+
+class SearchTooLongError(Exception):
+    """The checker does not know. That is a failure of the run as well."""
+
+
+class Before(Enum):
+    """What the answer says about the key just before."""
+
+    ANYTHING = "anything"
+    VALUE = "this value"
+    PRESENT = "any value"
+
+
+class Effect(Enum):
+    """What the operation does to the key."""
+
+    NOTHING = "nothing"
+    SET = "set"
+    SET_IF = "set, if it held what was expected"
+    MAYBE_DELETE = "delete, or nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOperation:
+    """What an operation means for one key. Values are unique; None: the key is absent."""
+
+    operation: Operation
+    invoked: int
+    returned: int
+    before: Before = Before.ANYTHING
+    before_value: bytes | None = None
+    effect: Effect = Effect.NOTHING
+    value: bytes | None = None
+    expected: bytes | None = None
+    """Of SET_IF."""
+
+
+States = frozenset[bytes | None]
+"""Every value that the key may hold."""
+
+
+def step(states: States, operation: KeyOperation) -> States:
+    """The values after the operation; none if its answer is impossible."""
+    match operation.before:
+        case Before.VALUE:
+            states = states & {operation.before_value}
+        case Before.PRESENT:
+            states = states - {None}
+        case Before.ANYTHING:
+            pass
+    if not states:
+        return states
+    match operation.effect:
+        case Effect.SET:
+            return frozenset({operation.value})
+        case Effect.SET_IF:
+            return frozenset(operation.value if each == operation.expected else each for each in states)
+        case Effect.MAYBE_DELETE:
+            return states | {None}
+        case Effect.NOTHING:
+            return states
+
+
+def check_linearizable(history: Iterable[Operation], *, steps_max: int = STEPS_MAX) -> None:
+    """Raises Violation for the first key whose history has no order, SearchTooLongError where that
+    could not be found out."""
+    by_key: dict[bytes, list[KeyOperation]] = {}
+    operations = list(history)
+    keys = sorted({key for operation in operations for key in _named_keys(operation)})
+    for operation in operations:
+        if operation.outcome is Outcome.NOT_APPLIED:
+            continue
+        for key in keys:
+            meaning = _on_key(operation, key)
+            if meaning is not None:
+                by_key.setdefault(key, []).append(meaning)
+    for key in keys:
+        check_key(key, by_key.get(key, []), steps_max=steps_max)
+
+
+def check_key(key: bytes, operations: Sequence[KeyOperation], *, steps_max: int = STEPS_MAX) -> None:
+    """The same for one key, which begins absent."""
+    bounded = _bound_by_observers(operations)
+    if not _Search(bounded, steps_max, key).succeeds():
+        story = "\n".join(f"  {each.operation}" for each in sorted(bounded, key=lambda each: each.invoked))
+        raise Violation(f"the history of key {key!r} is not linearizable:\n{story}")
+
+
+def _bound_by_observers(operations: Sequence[KeyOperation]) -> list[KeyOperation]:
+    """Values are unique: an operation of unknown outcome whose value was seen had come before the one
+    that saw it returned. The search is far shorter for knowing that."""
+    seen: dict[bytes, int] = {}
+    for each in operations:
+        if each.before is Before.VALUE and each.before_value is not None:
+            seen[each.before_value] = min(seen.get(each.before_value, FOREVER), each.returned)
+    return [
+        replace(each, returned=seen[each.value], **_certain(each))
+        if each.returned == FOREVER and each.value is not None and seen.get(each.value, FOREVER) < FOREVER
+        else each
+        for each in operations
+    ]
+
+
+def _certain(each: KeyOperation) -> dict[str, object]:
+    """A comparison whose value was seen has succeeded."""
+    if each.effect is not Effect.SET_IF:
+        return {}
+    return {"before": Before.VALUE, "before_value": each.expected, "effect": Effect.SET}
+
+
+class _Event:
+    """A call or a return, in the list of those that are left."""
+
+    __slots__ = ("next", "number", "operation", "previous", "return_event")
+
+    def __init__(self, operation: KeyOperation | None, number: int) -> None:
+        self.operation = operation
+        """None: a return."""
+        self.number = number
+        self.return_event: _Event | None = None
+        self.previous: _Event = self
+        self.next: _Event | None = None
+
+
+class _Search:
+    """One key's search."""
+
+    def __init__(self, operations: Sequence[KeyOperation], steps_max: int, key: bytes) -> None:
+        self._steps_left = steps_max
+        self._key = key
+        self._head = _Event(None, -1)
+        self._returns_left = 0
+        moments: list[tuple[int, int, _Event]] = []
+        for number, operation in enumerate(operations):
+            call = _Event(operation, number)
+            moments.append((operation.invoked, 0, call))
+            if operation.returned != FOREVER:
+                call.return_event = _Event(None, number)
+                moments.append((operation.returned, 1, call.return_event))
+                self._returns_left += 1
+        last = self._head
+        for _, _, event in sorted(moments, key=lambda moment: moment[:2]):
+            last.next, event.previous = event, last
+            last = event
+
+    def succeeds(self) -> bool:
+        states: States = frozenset({None})
+        placed = 0
+        tried: set[tuple[int, States]] = set()
+        path: list[tuple[_Event, States]] = []
+        event = self._head.next
+        while self._returns_left:
+            self._steps_left -= 1
+            if self._steps_left < 0:
+                raise SearchTooLongError(f"key {self._key!r}: no answer after the allowed number of steps")
+            assert event is not None, "the last return is never passed"
+            if event.operation is not None:
+                after = step(states, event.operation)
+                attempt = placed | 1 << event.number, after
+                if after and attempt not in tried:
+                    tried.add(attempt)
+                    path.append((event, states))
+                    placed, states = attempt
+                    self._lift(event)
+                    event = self._head.next
+                else:
+                    event = event.next
+            elif path:
+                # This return cannot wait any longer: what was placed last was wrong.
+                event, states = path.pop()
+                placed &= ~(1 << event.number)
+                self._unlift(event)
+                event = event.next
+            else:
+                return False
+        return True
+
+    def _lift(self, call: _Event) -> None:
+        for event in (call, call.return_event):
+            if event is not None:
+                event.previous.next = event.next
+                if event.next is not None:
+                    event.next.previous = event.previous
+        self._returns_left -= call.return_event is not None
+
+    def _unlift(self, call: _Event) -> None:
+        for event in (call.return_event, call):
+            if event is not None:
+                event.previous.next = event
+                if event.next is not None:
+                    event.next.previous = event
+        self._returns_left += call.return_event is not None
+
+
+# --- what an operation means for one key ------------------------------------------------------
+
+
+def _named_keys(operation: Operation) -> set[bytes]:
+    match operation.request:
+        case Put(key=key) | Delete(key=key) | CompareAndSet(key=key):
+            return {key}
+        case Batch(operations=operations):
+            return {key for key, _ in operations}
+        case _:
+            return set(operation.rows or ())
+
+
+def _on_key(operation: Operation, key: bytes) -> KeyOperation | None:
+    """None: nothing, or nothing that could be wrong."""
+    done = operation.outcome is Outcome.DONE
+    plain = KeyOperation(operation, operation.invoked, operation.returned if done else FOREVER)
+    result = operation.result
+    match operation.request:
+        case Read() as read:
+            if not done or read.freshness is not Freshness.LINEARIZABLE or not read.covers(key):
+                return None
+            assert operation.rows is not None
+            record = operation.rows.get(key)
+            return replace(plain, before=Before.VALUE, before_value=record.value if record else None)
+        case Put() as put if put.key == key:
+            meaning = replace(plain, effect=Effect.SET, value=put.value)
+            if isinstance(result, PutResult) and put.return_previous:
+                previous = result.previous
+                return replace(
+                    meaning, before=Before.VALUE, before_value=previous.value if previous else None
+                )
+            return meaning
+        case Delete() as delete if delete.key == key:
+            meaning = replace(plain, effect=Effect.SET)
+            if isinstance(result, DeleteResult):
+                if not result.deleted:
+                    return replace(meaning, before=Before.VALUE)
+                if result.previous is not None:
+                    return replace(meaning, before=Before.VALUE, before_value=result.previous.value)
+                return replace(meaning, before=Before.PRESENT)
+            return meaning
+        case CompareAndSet() as comparison if comparison.key == key:
+            if not isinstance(result, CompareAndSetResult):
+                return replace(
+                    plain, effect=Effect.SET_IF, value=comparison.value, expected=comparison.expected_value
+                )
+            if result.succeeded:
+                return replace(
+                    plain,
+                    before=Before.VALUE,
+                    before_value=comparison.expected_value,
+                    effect=Effect.SET,
+                    value=comparison.value,
+                )
+            current = result.current.value if result.current else None
+            if current == comparison.expected_value:
+                raise Violation(f"a comparison failed with what it expected: {operation}")
+            return replace(plain, before=Before.VALUE, before_value=current)
+        case Batch() as batch if any(each == key for each, _ in batch.operations):
+            mine = [position for position, (each, _) in enumerate(batch.operations) if each == key]
+            meaning = replace(plain, effect=Effect.SET, value=batch.operations[mine[-1]][1])
+            if isinstance(result, BatchWriteResult):
+                existed = result.existed[mine[0]]
+                return replace(meaning, before=Before.PRESENT if existed else Before.VALUE)
+            return meaning
+        case DeleteRange() as doomed if doomed.covers(key):
+            if isinstance(result, DeleteRangeResult) and not result.more:
+                empty = result.deleted == 0
+                return replace(plain, effect=Effect.SET, before=Before.VALUE if empty else Before.ANYTHING)
+            return replace(plain, effect=Effect.MAYBE_DELETE)
+        case _:
+            return None

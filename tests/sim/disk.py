@@ -1,0 +1,215 @@
+"""A machine's disk: what is on it survives the process, what was only on its way does not.
+
+Each job (a log write, a compaction, a flush of the state) takes simulated time and takes effect as a
+whole at its end. A crash meanwhile loses it, or keeps it without anybody having been told: both are
+what a real disk may do with a write that was not yet synced. Two queues work as the two threads of
+`kvraft.node.disk` do.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from kvraft.raft.types import Index, SnapshotMetadata
+from kvraft.storage.errors import StorageError
+from kvraft.storage.interfaces import Applied, Identity, LogWrite, StateStore
+from kvraft.storage.memory_log import MemoryLog
+from kvraft.storage.state import FIRST_GENERATION, LayeredState, MemoryEngine
+
+from tests.sim.report import Report
+from tests.sim.timeline import MS_US, Timeline
+
+
+class Process(Protocol):
+    """What a disk needs of the process that uses it."""
+
+    def post(self, life: int, action: Callable[[], None]) -> None:
+        """Does something in the process, unless it is another one by then."""
+        ...
+
+    def stop(self, why: str) -> None: ...
+
+    @property
+    def life(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    kind: str
+    life: int
+    effect: Callable[[], None]
+    on_done: Callable[[], None]
+
+
+class _Queue:
+    """Jobs in order, one at a time."""
+
+    __slots__ = ("disk", "jobs")
+
+    def __init__(self, disk: SimulatedDisk) -> None:
+        self.disk = disk
+        self.jobs: deque[_Job] = deque()
+
+    def run(self, job: _Job) -> None:
+        self.jobs.append(job)
+        if len(self.jobs) == 1:
+            self._begin()
+
+    def _begin(self) -> None:
+        job = self.jobs[0]
+        self.disk.timeline.after(self.disk.latency_us(job.kind), self._end, job)
+
+    def _end(self, job: _Job) -> None:
+        disk = self.disk
+        if not self.jobs or self.jobs[0] is not job:
+            return  # the process died meanwhile
+        if disk.is_hung:
+            disk.timeline.after(50 * MS_US, self._end, job)
+            return
+        if disk.is_failing:
+            disk.is_failing = False
+            disk.report.fault("disk failed", f"{disk.name} {job.kind}")
+            disk.process.stop("disk failed")
+            return
+        job.effect()
+        disk.report.events[job.kind] += 1
+
+        def done() -> None:
+            self.jobs.popleft()
+            job.on_done()
+            if self.jobs:
+                self._begin()
+
+        disk.process.post(job.life, done)
+
+    def crash(self) -> None:
+        """The process died: the job under way may have reached the disk, those behind it not."""
+        if self.jobs:
+            job = self.jobs[0]
+            if self.disk.chance.random() < 0.5:
+                job.effect()
+                self.disk.report.fault(f"crash kept an unconfirmed {job.kind}", self.disk.name)
+            else:
+                self.disk.report.fault(f"crash lost a {job.kind}", self.disk.name)
+            self.jobs.clear()
+
+
+class SimulatedDisk:
+    """Implements `kvraft.node.ports.Disk`."""
+
+    def __init__(self, timeline: Timeline, chance: random.Random, report: Report, identity: Identity) -> None:
+        self.timeline = timeline
+        self.chance = chance
+        self.report = report
+        self.name = f"n{identity.node_id}"
+        self.process: Process
+        self._voters = identity.initial_voters
+        self.log = MemoryLog(identity)
+        self.generations: dict[int, MemoryEngine] = {FIRST_GENERATION: MemoryEngine()}
+        """The directories of states, by name."""
+        self._log_queue = _Queue(self)
+        self._state_queue = _Queue(self)
+        self._told: Callable[[str], None] = lambda _: None
+        self._state: StateStore | None = None
+        self.slowness = 1.0
+        self.is_hung = False
+        self.is_failing = False
+        self.has_failed_flush_armed = False
+
+    # --- a process begins and ends ------------------------------------------------------------
+
+    def boot(self, told: Callable[[str], None]) -> tuple[MemoryLog, StateStore]:
+        """What a new process finds. `told` is called with the name of the replica's method that is to
+        be told of an end."""
+        self._told = told
+        self.log = self.log.reopened()
+        installed = self.log.recovered.installed_snapshot
+        state = self._open(FIRST_GENERATION if installed is None else installed.generation)
+        self._state = state
+        return self.log, state
+
+    def crash(self) -> None:
+        """The process died."""
+        self._log_queue.crash()
+        self._state_queue.crash()
+        self._state = None
+
+    @property
+    def is_flushing(self) -> bool:
+        return bool(self._state_queue.jobs)
+
+    def latency_us(self, kind: str) -> int:
+        fastest_us = 5_000 if kind == "flush" else 200
+        return int((fastest_us + self.chance.expovariate(1 / (3 * fastest_us))) * self.slowness)
+
+    # --- Disk ---------------------------------------------------------------------------------
+
+    def write_log(self, write: LogWrite) -> None:
+        self._run(self._log_queue, "log write", lambda: self.log.append(write), "log_written")
+
+    def compact_log(self, base_index: Index) -> None:
+        self._run(self._log_queue, "compaction", lambda: self.log.compact(base_index), "log_compacted")
+
+    def flush_state(self, state: StateStore) -> None:
+        self._run(self._state_queue, "flush", state.flush, "state_flushed")
+
+    def open_state(self, generation: int) -> StateStore:
+        assert self._state is not None
+        self._state.close()
+        self._state = self._open(generation)
+        self.report.events["snapshot installed"] += 1
+        return self._state
+
+    def discard_snapshot(self, generation: int) -> None:
+        self._run(self._state_queue, "discard", lambda: self._discard(generation), None)
+
+    def _run(self, queue: _Queue, kind: str, effect: Callable[[], None], told: str | None) -> None:
+        tell = self._told
+        queue.run(
+            _Job(kind, self.process.life, effect, (lambda: None) if told is None else lambda: tell(told))
+        )
+
+    def _open(self, generation: int) -> StateStore:
+        if generation not in self.generations:
+            raise StorageError(f"{self.name}: the log names generation {generation}, but it is not there")
+        for other in [each for each in self.generations if each != generation]:
+            del self.generations[other]
+        return LayeredState(self.generations[generation], voters=self._voters)
+
+    def _discard(self, generation: int) -> None:
+        self.generations.pop(generation, None)
+
+    # --- states that are received -------------------------------------------------------------
+
+    def begin_receiving(self) -> int:
+        """A new directory, as `receive_state` makes one."""
+        generation = max(self.generations) + 1
+        self.generations[generation] = MemoryEngine()
+        return generation
+
+    def finish_receiving(
+        self, generation: int, rows: list[tuple[bytes, bytes]], metadata: SnapshotMetadata, digest: int
+    ) -> bool:
+        """Makes a received state durable. False: its directory went meanwhile."""
+        engine = self.generations.get(generation)
+        if engine is None:
+            return False
+        configuration = metadata.configuration
+        engine.write(
+            rows,
+            Applied(
+                index=metadata.index,
+                term=metadata.term,
+                voters=configuration.voters,
+                learners=configuration.learners,
+                digest=digest,
+            ),
+        )
+        return True
+
+    def abandon_receiving(self, generation: int) -> None:
+        self._discard(generation)

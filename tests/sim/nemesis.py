@@ -1,0 +1,264 @@
+"""What goes wrong, when, and for how long: drawn from one stream of chance, kinds chosen anew for each
+run, so that some runs see much of a few faults and others a little of all."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from kvraft.raft.types import NodeId
+
+from tests.sim.timeline import MS_US, SECOND_US
+
+if TYPE_CHECKING:
+    from tests.sim.host import Host, World
+
+Pair = tuple[NodeId, NodeId]
+
+
+class Nemesis:
+    """Begins a fault every now and then; each ends by itself, and all with `heal`."""
+
+    def __init__(self, world: World, chance: random.Random) -> None:
+        self._world = world
+        self._chance = chance
+        self._hosts = list(world.hosts.values())
+        self._undo: dict[int, Callable[[], None]] = {}
+        self._number = 0
+        self._is_over = False
+        faults: list[Callable[[], None]] = [
+            self._split,
+            self._split,
+            self._cut_pair,
+            self._one_way,
+            self._isolate_leader,
+            self._clog,
+            self._bad_links,
+            self._crash_one,
+            self._crash_one,
+            self._crash_in_a_turn,
+            self._crash_in_a_turn,
+            self._crash_many,
+            self._crash_in_a_flush,
+            self._pause,
+            self._pause,
+            self._slow_disk,
+            self._hung_disk,
+            self._failing_disk,
+            self._set_clock,
+            self._hand_over,
+            self._no_space,
+        ]
+        share = chance.choice((0.25, 0.5, 1.0))
+        self._faults = [fault for fault in faults if chance.random() < share] or faults
+        self._pause_us = chance.choice((300, 800, 2_000)) * MS_US
+        self._begin_later()
+
+    def heal(self) -> None:
+        """Everything is well from now on."""
+        self._is_over = True
+        for undo in list(self._undo.values()):
+            undo()
+        self._undo.clear()
+        for link in self._world.network.links.values():
+            link.heal()
+        for host in self._hosts:
+            host.fuse = None
+            host.disk.is_failing = False
+            host.resume()
+            if not host.is_up:
+                host.boot()
+
+    def _begin_later(self) -> None:
+        delay_us = 1 + int(self._chance.expovariate(1 / self._pause_us))
+        self._world.timeline.after(delay_us, self._begin)
+
+    def _begin(self) -> None:
+        if not self._is_over:
+            self._chance.choice(self._faults)()
+            self._begin_later()
+
+    def _for_a_while(self, undo: Callable[[], None], shortest_ms: int, longest_ms: int) -> None:
+        """Undoes a fault after a time, or when everything heals."""
+        self._number += 1
+        number = self._number
+        self._undo[number] = undo
+
+        def end() -> None:
+            if self._undo.pop(number, None) is not None:
+                undo()
+
+        self._world.timeline.after(self._chance.randrange(shortest_ms, longest_ms) * MS_US, end)
+
+    def _victim(self) -> Host:
+        """Any node, often the leader."""
+        leaders = [host for host in self._hosts if host.leads]
+        if leaders and self._chance.random() < 0.5:
+            return self._chance.choice(leaders)
+        return self._chance.choice(self._hosts)
+
+    # --- the network --------------------------------------------------------------------------
+
+    def _block(self, kind: str, pairs: Iterable[Pair]) -> None:
+        blocked = list(pairs)
+        self._world.report.fault(kind, blocked)
+        self._for_a_while(self._world.network.block(blocked), 100, 6_000)
+
+    def _split(self) -> None:
+        nodes = list(self._world.network.node_ids)
+        self._chance.shuffle(nodes)
+        size = self._chance.randrange(1, len(nodes))
+        one, other = nodes[:size], nodes[size:]
+        pairs = [(a, b) for a in one for b in other]
+        self._block("symmetric partition", pairs + [(b, a) for a, b in pairs])
+
+    def _cut_pair(self) -> None:
+        one, other = self._chance.sample(self._world.network.node_ids, 2)
+        self._block("partial partition", [(one, other), (other, one)])
+
+    def _one_way(self) -> None:
+        links = list(self._world.network.links)
+        self._block("one-way partition", self._chance.sample(links, self._chance.randrange(1, len(links))))
+
+    def _isolate_leader(self) -> None:
+        victim = self._victim().node_id
+        others = [node for node in self._world.network.node_ids if node != victim]
+        match self._chance.randrange(3):
+            case 0:
+                pairs = [(victim, other) for other in others]
+            case 1:
+                pairs = [(other, victim) for other in others]
+            case _:
+                pairs = [(victim, other) for other in others] + [(other, victim) for other in others]
+        self._block("leader isolated", pairs)
+
+    def _clog(self) -> None:
+        links = list(self._world.network.links)
+        clogged = self._chance.sample(links, self._chance.randrange(1, len(links)))
+        self._world.report.fault("links clogged", clogged)
+        self._for_a_while(self._world.network.clog(clogged), 50, 4_000)
+
+    def _bad_links(self) -> None:
+        chance = self._chance
+        links = chance.sample(
+            list(self._world.network.links.values()), chance.randrange(1, len(self._world.network.links) + 1)
+        )
+        self._world.report.fault("links degraded", len(links))
+        for link in links:
+            link.loss = chance.choice((0.0, 0.05, 0.3))
+            link.duplication = chance.choice((0.0, 0.1, 0.5))
+            link.straggling = chance.choice((0.0, 0.05))
+            link.jitter_us = chance.choice((1, 20, 150)) * MS_US
+
+        def undo() -> None:
+            for link in links:
+                link.heal()
+
+        self._for_a_while(undo, 500, 8_000)
+
+    # --- processes ----------------------------------------------------------------------------
+
+    def _restart_later(self, host: Host) -> None:
+        def restart() -> None:
+            if not host.is_up and not self._is_over:
+                host.boot()
+
+        self._world.timeline.after(self._chance.randrange(1, 4_000) * MS_US, restart)
+
+    def _crash(self, host: Host, why: str) -> None:
+        host.crash(why)
+        self._restart_later(host)
+
+    def _crash_one(self) -> None:
+        self._crash(self._victim(), "of one")
+
+    def _crash_many(self) -> None:
+        everybody = self._chance.random() < 0.5
+        count = len(self._hosts) if everybody else len(self._hosts) // 2 + 1
+        self._world.report.fault("crash of all" if everybody else "crash of a majority")
+        for host in self._chance.sample(self._hosts, count):
+            self._crash(host, "with others")
+
+    def _crash_in_a_turn(self) -> None:
+        host = self._victim()
+        if host.is_up:
+            host.fuse = self._chance.randrange(12)
+            self._world.timeline.after(SECOND_US, self._restart_later, host)
+
+    def _crash_in_a_flush(self) -> None:
+        host = self._victim()
+        if host.disk.is_flushing:
+            self._crash(host, "in a flush")
+        elif host.is_up and not self._is_over:
+            self._world.timeline.after(2 * MS_US, self._retry_in_a_flush, host, 200)
+
+    def _retry_in_a_flush(self, host: Host, attempts_left: int) -> None:
+        if self._is_over or not host.is_up:
+            return
+        if host.disk.is_flushing:
+            self._crash(host, "in a flush")
+        elif attempts_left:
+            self._world.timeline.after(2 * MS_US, self._retry_in_a_flush, host, attempts_left - 1)
+
+    def _pause(self) -> None:
+        host = self._victim()
+        if host.is_up and not host.is_paused:
+            self._world.report.fault("pause", host.name)
+            host.pause()
+            self._for_a_while(host.resume, 20, self._chance.choice((300, 3_000, 10_000)))
+
+    # --- disks --------------------------------------------------------------------------------
+
+    def _slow_disk(self) -> None:
+        disk = self._victim().disk
+        self._world.report.fault("slow disk", disk.name)
+        disk.slowness = self._chance.choice((20.0, 200.0, 1_500.0))
+
+        def undo() -> None:
+            disk.slowness = 1.0
+
+        self._for_a_while(undo, 200, 5_000)
+
+    def _hung_disk(self) -> None:
+        disk = self._victim().disk
+        self._world.report.fault("hung disk", disk.name)
+        disk.is_hung = True
+
+        def undo() -> None:
+            disk.is_hung = False
+
+        self._for_a_while(undo, 100, 8_000)
+
+    def _failing_disk(self) -> None:
+        host = self._victim()
+        host.disk.is_failing = True
+        self._world.timeline.after(SECOND_US, self._restart_later, host)
+
+    # --- the rest -----------------------------------------------------------------------------
+
+    def _set_clock(self) -> None:
+        host = self._victim()
+        host.clock.wall_ahead_ms = self._chance.randrange(-100_000, 100_000)
+        self._world.report.fault("clock set", host.name)
+
+    def _hand_over(self) -> None:
+        for host in self._hosts:
+            replica = host.replica
+            if replica is not None and replica.leads:
+                self._world.report.fault("leadership handed over", host.name)
+                host.post(host.life, replica.transfer_leadership)
+                host.wake()
+
+    def _no_space(self) -> None:
+        host = self._victim()
+        replica = host.replica
+        if replica is None:
+            return
+        self._world.report.fault("no space", host.name)
+        replica.no_space = True
+
+        def undo() -> None:
+            replica.no_space = False
+
+        self._for_a_while(undo, 100, 3_000)
