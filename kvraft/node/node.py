@@ -16,13 +16,14 @@ from kvraft.errors import RequestError
 from kvraft.machine.results import Answer
 from kvraft.node.replica import Replica
 
-GATHER_S_PER_CALLER = 0.0001
+GATHER_S_PER_CALLER = 0.00015
 GATHER_S_MAX = 0.005
 """How long requests gather. Longer batches no better: by then the callers themselves are the limit."""
 LONE_CALLERS = 2
 """Up to so many callers are not worth waiting for."""
-CROWD_DECAY = 0.9
-"""How much of the largest crowd is still expected at the next gathering."""
+CROWD_HALF_LIFE_S = 0.2
+"""How soon a crowd that has gone is forgotten. Most of a crowd is always on its way, its answers or its
+next requests in some buffer, so the largest number seen waiting lately tells its size best."""
 
 
 class Node:
@@ -36,7 +37,8 @@ class Node:
         self._awake = True
         self._failure: BaseException | None = None
         self._crowd = 0.0
-        """How many callers are about: those who wait now, or waited a moment ago."""
+        """How many callers are about."""
+        self._crowd_seen = 0.0
         self._is_gathering = False
         self._gathered = False
 
@@ -118,15 +120,21 @@ class Node:
         """A request has come: a turn will take it, together with those that come right after it."""
         if self._gathered or self._is_gathering:
             return
-        waiting = self.replica.proposals.in_flight + self.replica.reads.in_flight
-        self._crowd = max(waiting, self._crowd * CROWD_DECAY)
-        if waiting <= LONE_CALLERS:
+        self._count_crowd()
+        if self._crowd <= LONE_CALLERS:
             self._end_gathering()
         else:
             self._is_gathering = True
             self._loop.call_later(min(GATHER_S_MAX, self._crowd * GATHER_S_PER_CALLER), self._end_gathering)
 
+    def _count_crowd(self) -> None:
+        waiting = self.replica.proposals.in_flight + self.replica.reads.in_flight
+        now = self._loop.time()
+        forgotten = 0.5 ** ((now - self._crowd_seen) / CROWD_HALF_LIFE_S)
+        self._crowd, self._crowd_seen = max(waiting, self._crowd * forgotten), now
+
     def _end_gathering(self) -> None:
+        self._count_crowd()
         self._is_gathering = False
         self._gathered = True
         self.wake()

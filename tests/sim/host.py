@@ -81,6 +81,7 @@ class World:
         self.transfer_cuts = transfer_cuts
         """How likely a snapshot's transfer breaks at each of its steps."""
         self.hosts: dict[NodeId, Host] = {}
+        self.on_crash: Callable[[Host], None] = lambda _: None
 
 
 class Host:
@@ -168,6 +169,7 @@ class Host:
         tell, self.on_death = self.on_death, []
         for each in tell:
             each()
+        self.world.on_crash(self)
 
     def stop(self, why: str) -> None:
         """As a node that cannot go on does."""
@@ -318,9 +320,10 @@ class Host:
     # --- what arrives -------------------------------------------------------------------------
 
     def _receive(self, source: NodeId, payload: object) -> None:
-        self.post(self.life, lambda: self._take(source, payload))
+        self.post(self.life, lambda: self.take(source, payload))
 
-    def _take(self, source: NodeId, payload: object) -> None:
+    def take(self, source: NodeId, payload: object) -> None:
+        """Something from another node has come."""
         replica = self.replica
         assert replica is not None
         match payload:

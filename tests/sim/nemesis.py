@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kvraft.raft.types import NodeId
 
-from tests.sim.timeline import MS_US, SECOND_US
+from tests.sim.timeline import MS_US
 
 if TYPE_CHECKING:
     from tests.sim.host import Host, World
@@ -53,6 +53,7 @@ class Nemesis:
         share = chance.choice((0.25, 0.5, 1.0))
         self._faults = [fault for fault in faults if chance.random() < share] or faults
         self._pause_us = chance.choice((300, 800, 2_000)) * MS_US
+        world.on_crash = self._restart_later
         self._begin_later()
 
     def heal(self) -> None:
@@ -166,30 +167,25 @@ class Nemesis:
 
         self._world.timeline.after(self._chance.randrange(1, 4_000) * MS_US, restart)
 
-    def _crash(self, host: Host, why: str) -> None:
-        host.crash(why)
-        self._restart_later(host)
-
     def _crash_one(self) -> None:
-        self._crash(self._victim(), "of one")
+        self._victim().crash("of one")
 
     def _crash_many(self) -> None:
         everybody = self._chance.random() < 0.5
         count = len(self._hosts) if everybody else len(self._hosts) // 2 + 1
         self._world.report.fault("crash of all" if everybody else "crash of a majority")
         for host in self._chance.sample(self._hosts, count):
-            self._crash(host, "with others")
+            host.crash("with others")
 
     def _crash_in_a_turn(self) -> None:
         host = self._victim()
         if host.is_up:
             host.fuse = self._chance.randrange(12)
-            self._world.timeline.after(SECOND_US, self._restart_later, host)
 
     def _crash_in_a_flush(self) -> None:
         host = self._victim()
         if host.disk.is_flushing:
-            self._crash(host, "in a flush")
+            host.crash("in a flush")
         elif host.is_up and not self._is_over:
             self._world.timeline.after(2 * MS_US, self._retry_in_a_flush, host, 200)
 
@@ -197,7 +193,7 @@ class Nemesis:
         if self._is_over or not host.is_up:
             return
         if host.disk.is_flushing:
-            self._crash(host, "in a flush")
+            host.crash("in a flush")
         elif attempts_left:
             self._world.timeline.after(2 * MS_US, self._retry_in_a_flush, host, attempts_left - 1)
 
@@ -231,9 +227,7 @@ class Nemesis:
         self._for_a_while(undo, 100, 8_000)
 
     def _failing_disk(self) -> None:
-        host = self._victim()
-        host.disk.is_failing = True
-        self._world.timeline.after(SECOND_US, self._restart_later, host)
+        self._victim().disk.is_failing = True
 
     # --- the rest -----------------------------------------------------------------------------
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from xxhash import xxh3_64_intdigest
+from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 MASK = (1 << 64) - 1
+CHECKSUM_BYTES = 8
 
 
 def row_hash(key: bytes, value: bytes) -> int:
     """64 bits of XXH3 over the value, seeded by those over the key, so that neither a value under
     another key nor bytes moved from one to the other go unseen."""
-    return int(xxh3_64_intdigest(value, xxh3_64_intdigest(key)))
+    return xxh3_64_intdigest(value, xxh3_64_intdigest(key))
+
+
+def row_checksum(key: bytes, value: bytes) -> bytes:
+    """The same hash as 8 bytes, big-endian."""
+    return xxh3_64_digest(value, xxh3_64_intdigest(key))

@@ -15,7 +15,7 @@ class EngineReader(StateReader, Protocol):
     """One moment of an engine, until it is closed. One thread at a time."""
 
     def close(self) -> None:
-        """Idempotent."""
+        """Idempotent. Never while another thread reads."""
         ...
 
 
@@ -33,11 +33,16 @@ class Engine(Protocol):
         ...
 
     def write(self, rows: Iterable[Row], applied: Applied) -> None:
-        """Makes rows, in ascending key order, and what they include durable: all or nothing."""
+        """Makes rows, in ascending key order, and what they include durable: all or nothing.
+
+        Raises StorageError; the engine is then dead and refuses every further `write` and `reader`.
+        """
         ...
 
     def reader(self) -> EngineReader:
         """A moment of the rows."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Idempotent. The readers must be closed."""
+        ...

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import reduce
 
 from sortedcontainers import SortedDict
 
 from kvraft.storage.interfaces import StateReader
 from kvraft.storage.state.engine import Row
 
-ROW_OVERHEAD_BYTES = 120
+ROW_OVERHEAD_BYTES = 180
 """What a row costs in memory beyond its key and value."""
 
-_ABSENT = object()
+ABSENT = object()
+"""Tells a key that is not in a table from a tombstone."""
 
 
 class Table:
@@ -27,78 +28,84 @@ class Table:
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Sets a row; None leaves a tombstone, which hides the row in the layers below."""
-        old = self.rows.get(key, _ABSENT)
-        if old is _ABSENT:
+        rows = self.rows
+        old = rows.get(key, ABSENT)
+        if old is ABSENT:
+            rows[key] = value
             self.size_bytes += len(key) + ROW_OVERHEAD_BYTES
-        elif old is not None:
-            self.size_bytes -= len(old)
+        else:
+            # The key has its place in the order already; SortedDict would look once more.
+            dict.__setitem__(rows, key, value)
+            if old is not None:
+                self.size_bytes -= len(old)
         if value is not None:
             self.size_bytes += len(value)
-        self.rows[key] = value
 
     def scan(self, start: bytes, end: bytes | None, *, reverse: bool) -> Iterator[Row]:
         """Rows and tombstones with start <= key < end."""
         rows = self.rows
-        for key in rows.irange(start, end, (True, False), reverse):
-            yield key, rows[key]
+        return ((key, rows[key]) for key in rows.irange(start, end, (True, False), reverse))
+
+    def overlaid(self, upper: Table) -> Table:
+        """A new table of these rows under those of `upper`."""
+        merged = Table()
+        merged.rows = self.rows.copy()
+        merged.size_bytes = self.size_bytes
+        for key, value in upper.rows.items():
+            merged.put(key, value)
+        return merged
 
 
-def get(tables: Sequence[Table], below: StateReader, key: bytes) -> bytes | None:
+def get(tables: Iterable[Table], below: StateReader, key: bytes) -> bytes | None:
     """The newest value; `tables` newest first."""
     for table in tables:
-        found = table.rows.get(key, _ABSENT)
-        if found is not _ABSENT:
+        found = table.rows.get(key, ABSENT)
+        if found is not ABSENT:
             value: bytes | None = found
             return value
     return below.get(key)
 
 
 def scan(
-    tables: Sequence[Table], below: StateReader, start: bytes, end: bytes | None, *, reverse: bool
+    tables: Iterable[Table], below: StateReader, start: bytes, end: bytes | None, *, reverse: bool
 ) -> Iterator[tuple[bytes, bytes]]:
     """The newest values in key order; `tables` newest first. Lazy: a short page reads a short way."""
     if end is not None and start >= end:
         return
     engine_rows = below.scan(start, end, reverse=reverse)
-    layers = [table for table in tables if table.rows]
+    layers = [table.scan(start, end, reverse=reverse) for table in tables if table.rows]
     if not layers:
         yield from engine_rows
         return
-    last: bytes | None = None
-    for key, value in _newest_first(layers, engine_rows, start, end, reverse=reverse):
-        if key != last:
-            last = key
-            if value is not None:
-                yield key, value
-
-
-def merge(tables: Sequence[Table]) -> Iterator[Row]:
-    """The newest rows and tombstones of all tables in ascending key order; `tables` newest first."""
-    last: bytes | None = None
-    for key, value in _newest_first(tables, iter(()), b"", None, reverse=False):
-        if key != last:
-            last = key
+    for key, value in _merged([*layers, engine_rows], reverse=reverse):
+        if value is not None:
             yield key, value
 
 
-def _newest_first(
-    tables: Sequence[Table],
-    engine_rows: Iterator[tuple[bytes, bytes]],
-    start: bytes,
-    end: bytes | None,
-    *,
-    reverse: bool,
-) -> Iterator[Row]:
-    """All rows in key order; of equal keys the newest layer's first."""
-    # The rank breaks ties between layers before values would be compared.
-    ranks = range(len(tables), -1, -1) if reverse else range(len(tables) + 1)
-    streams: list[Iterator[Row]] = [table.scan(start, end, reverse=reverse) for table in tables]
-    streams.append(iter(engine_rows))
-    ranked = [_ranked(stream, rank) for stream, rank in zip(streams, ranks, strict=True)]
-    for key, _, value in heapq.merge(*ranked, reverse=reverse):
-        yield key, value
+def merge(tables: Iterable[Table]) -> Iterator[Row]:
+    """The newest rows and tombstones of all tables in ascending key order; `tables` newest first."""
+    return _merged([table.scan(b"", None, reverse=False) for table in tables], reverse=False)
 
 
-def _ranked(stream: Iterator[Row], rank: int) -> Iterator[tuple[bytes, int, bytes | None]]:
-    for key, value in stream:
-        yield key, rank, value
+def _merged(layers: list[Iterator[Row]], *, reverse: bool) -> Iterator[Row]:
+    """All rows in key order; of equal keys the newest layer's. `layers` newest first."""
+    return reduce(lambda upper, lower: _overlaid(upper, lower, reverse=reverse), layers, iter(()))
+
+
+def _overlaid(upper: Iterator[Row], lower: Iterator[Row], *, reverse: bool) -> Iterator[Row]:
+    above, below = next(upper, None), next(lower, None)
+    while above is not None and below is not None:
+        if above[0] == below[0]:
+            below = next(lower, None)
+        elif (above[0] < below[0]) is not reverse:
+            yield above
+            above = next(upper, None)
+        else:
+            yield below
+            below = next(lower, None)
+    if above is not None:
+        yield above
+        yield from upper
+    if below is not None:
+        yield below
+        yield from lower
