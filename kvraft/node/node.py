@@ -40,7 +40,6 @@ class Node:
         """How many callers are about."""
         self._crowd_seen = 0.0
         self._is_gathering = False
-        self._gathered = False
 
     @staticmethod
     def now_ms() -> int:
@@ -73,14 +72,14 @@ class Node:
                 done.set_result(answer)
 
         self.replica.submit(command, grows_state=grows_state, now_ms=self.now_ms(), on_answer=on_answer)
-        self._gather()
+        self.gather()
         return await done
 
     async def fresh(self) -> None:
         """Waits until the state may be read linearizably. Raises RequestError."""
         done, on_fresh = self._fresh_future()
         self.replica.read(now_ms=self.now_ms(), on_fresh=on_fresh)
-        self._gather()
+        self.gather()
         await done
 
     async def at_least(self, revision: int) -> None:
@@ -110,19 +109,21 @@ class Node:
                 await self._sleep_until(self.replica.deadline_ms / 1000)
             if self._failure is not None:
                 raise self._failure
-            take_requests, self._gathered = self._gathered, False
             self._awake = False
-            self.replica.turn(self.now_ms(), time.time_ns() // 1_000_000, take_requests=take_requests)
+            self.replica.turn(
+                self.now_ms(), time.time_ns() // 1_000_000, take_requests=not self._is_gathering
+            )
             if self.replica.has_work:
                 await asyncio.sleep(0)
 
-    def _gather(self) -> None:
-        """A request has come: a turn will take it, together with those that come right after it."""
-        if self._gathered or self._is_gathering:
+    def gather(self) -> None:
+        """Requests were posted to the replica, by a client or on behalf of another node's: a turn will
+        take them, together with those that come right after."""
+        if self._is_gathering:
             return
         self._count_crowd()
         if self._crowd <= LONE_CALLERS:
-            self._end_gathering()
+            self.wake()
         else:
             self._is_gathering = True
             self._loop.call_later(min(GATHER_S_MAX, self._crowd * GATHER_S_PER_CALLER), self._end_gathering)
@@ -136,7 +137,6 @@ class Node:
     def _end_gathering(self) -> None:
         self._count_crowd()
         self._is_gathering = False
-        self._gathered = True
         self.wake()
 
     async def _sleep_until(self, deadline: float) -> None:

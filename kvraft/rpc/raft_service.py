@@ -82,11 +82,11 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         self, request_iterator: AsyncIterator[raft_pb2.ForwardRequest], context: Context
     ) -> None:
         sender = await self._open(request_iterator, context)
-        replica, wake = self._node.replica, self._node.wake
+        replica, gather = self._node.replica, self._node.gather
 
         def on_frame(frame: raft_pb2.ForwardRequest) -> None:
             replica.receive_forwarded(sender, convert.forward_from_proto(frame))
-            wake()
+            gather()
 
         await self._serve(request_iterator, context, self._network.forward_streams, sender, on_frame)
 

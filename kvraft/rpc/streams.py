@@ -85,31 +85,33 @@ class OutboundStream(Generic[Request, Response]):
     def open(self) -> None:
         """Keeps the stream open from now on."""
         if self._task is None:
-            self._task = self._spawn(self._run())
+            self._queue = FrameQueue()
+            self._task = self._spawn(self._run(self._queue))
 
     def close(self) -> None:
         """Ends the stream; `open` may follow."""
         if self._task is not None:
             self._task.cancel()
-            self._task = None
+            self._task = self._queue = None
 
     def send(self, frame: Request) -> bool:
         """Puts a frame in order behind the others. False: there is no stream, and it was not taken."""
         return self._queue is not None and self._queue.put(frame)
 
-    async def _run(self) -> None:
+    async def _run(self, queue: FrameQueue[Request]) -> None:
+        """Frames that are sent before the peer has accepted the stream are kept for it; those of a
+        stream that breaks are lost."""
         backoff_s = BACKOFF_S
         while True:
-            was_connected = await self._run_once()
+            was_connected = await self._run_once(queue)
+            queue.close()
             self._on_broken()
             backoff_s = BACKOFF_S if was_connected else min(2 * backoff_s, BACKOFF_S_MAX)
             await asyncio.sleep(backoff_s)
+            queue = self._queue = FrameQueue()
 
-    async def _run_once(self) -> bool:
-        queue: FrameQueue[Request] = FrameQueue()
-        queue.put(self._first_frame())
-        self._queue = queue
-        call = self._open_call(aiter(queue))
+    async def _run_once(self, queue: FrameQueue[Request]) -> bool:
+        call = self._open_call(self._frames(queue))
         connected = False
         try:
             await call.initial_metadata()
@@ -124,10 +126,13 @@ class OutboundStream(Generic[Request, Response]):
             logger.error("peer sent nonsense", stream=self._name, error=str(error))
         finally:
             self.is_connected = False
-            self._queue = None
-            queue.close()
             call.cancel()
         return connected
+
+    async def _frames(self, queue: FrameQueue[Request]) -> AsyncIterator[Request]:
+        yield self._first_frame()
+        async for frame in queue:
+            yield frame
 
 
 class InboundStream(Generic[Response]):
