@@ -104,6 +104,7 @@ def test_a_flipped_byte_in_the_state_stops_the_node_that_reads_it(tmp_path: Path
     async def story() -> None:
         async with Cluster(tmp_path) as cluster, cluster.client() as client:
             await client.kv.put(b"needle", b"the value whose bytes are looked for in the state")
+            await cluster.assert_equal_states()
             victim = (await cluster.followers())[0]
             cluster.signal(victim, signal.SIGTERM)
             assert await cluster.ended(victim) == exit_codes.OK
