@@ -14,7 +14,7 @@ from kvraft.node.replica import Replica
 from kvraft.node.worker import Worker
 from kvraft.raft.types import Index
 from kvraft.storage.interfaces import LogStorage, LogWrite, StateStore
-from kvraft.storage.state import discard_state, open_state
+from kvraft.storage.state import discard_state, exchange_state
 
 
 class ThreadedDisk:
@@ -51,7 +51,7 @@ class ThreadedDisk:
 
     def open_state(self, generation: int) -> StateStore:
         self._state.close()
-        self._state = open_state(self._state_directory, generation)
+        self._state = exchange_state(self._state_directory, generation)
         return self._state
 
     def discard_snapshot(self, generation: int) -> None:

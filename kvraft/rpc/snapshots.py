@@ -21,6 +21,7 @@ from kvraft.raft.messages import InstallSnapshot
 from kvraft.raft.ready import SendSnapshot
 from kvraft.raft.types import Index, NodeId, SnapshotMetadata, Term
 from kvraft.rpc.convert import PeerProtocolError
+from kvraft.storage.errors import StorageError
 from kvraft.storage.interfaces import SnapshotReceiver, StateView
 from kvraft.v1 import raft_pb2
 
@@ -73,8 +74,14 @@ def _read_chunk(
 
 
 async def _parts(
-    order: SendSnapshot, view: StateView, envelope: raft_pb2.Envelope, reader: Executor
+    order: SendSnapshot,
+    view: StateView,
+    envelope: raft_pb2.Envelope,
+    reader: Executor,
+    failures: list[StorageError],
 ) -> AsyncIterator[raft_pb2.InstallSnapshotRequest]:
+    """What is streamed. gRPC swallows what its request iterator raises, so a failure of the disk is kept
+    in `failures`, and the missing trailer tells the receiver."""
     snapshot = order.snapshot
     yield raft_pb2.InstallSnapshotRequest(
         header=raft_pb2.InstallSnapshotRequest.Header(
@@ -89,8 +96,12 @@ async def _parts(
     loop = asyncio.get_running_loop()
     checksum = RowsChecksum()
     rows = iter(view.scan(b"", None))
-    while (part := await loop.run_in_executor(reader, _read_chunk, rows, checksum)) is not None:
-        yield part
+    try:
+        while (part := await loop.run_in_executor(reader, _read_chunk, rows, checksum)) is not None:
+            yield part
+    except StorageError as error:
+        failures.append(error)
+        return
     yield raft_pb2.InstallSnapshotRequest(
         trailer=raft_pb2.InstallSnapshotRequest.Trailer(
             row_count=checksum.row_count, checksum=checksum.digest(), state_digest=view.applied.digest
@@ -105,12 +116,18 @@ async def send(
     envelope: raft_pb2.Envelope,
     reader: Executor,
 ) -> bool:
-    """Streams the view; True once the follower has installed it."""
+    """Streams the view; True once the follower has installed it. Raises StorageError if the view cannot
+    be read, which must stop this node."""
     assert view.applied.index == order.snapshot.index, (view.applied, order)
+    failures: list[StorageError] = []
     logger.info("sending snapshot", peer=order.target, index=order.snapshot.index)
     try:
-        await stub.InstallSnapshot(_parts(order, view, envelope, reader), timeout=TRANSFER_TIMEOUT_S)
+        await stub.InstallSnapshot(
+            _parts(order, view, envelope, reader, failures), timeout=TRANSFER_TIMEOUT_S
+        )
     except grpc.aio.AioRpcError as error:
+        if failures:
+            raise failures[0] from error
         logger.warning(
             "snapshot was not installed", peer=order.target, code=error.code().name, detail=error.details()
         )

@@ -159,10 +159,6 @@ class StateStore(StateTransaction, Protocol):
         """Everything put and deleted so far is the state at this entry."""
         ...
 
-    def set_configuration(self, voters: tuple[int, ...], learners: tuple[int, ...]) -> None:
-        """What `applied` names from the next `mark_applied` on."""
-        ...
-
     @property
     def flushed_index(self) -> Index:
         """What a restart would begin from."""

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from click.testing import CliRunner, Result
-from kvctl.root import kvctl
 
+from kvctl.root import kvctl
 from tests.fakes.kv_server import FakeNode, FakeServer
 
 Run = Callable[..., Result]

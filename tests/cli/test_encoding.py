@@ -6,6 +6,7 @@ import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from kvctl.encoding import from_typed, to_cell, to_json, to_text
 
 

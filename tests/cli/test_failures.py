@@ -7,9 +7,9 @@ import re
 
 import grpc
 import pytest
+
 from kvctl.exit_codes import ExitCode
 from kvctl.root import kvctl
-
 from tests.cli.conftest import Run
 from tests.fakes.kv_server import Failure, FakeNode, dead_endpoint
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 
 from kvctl.commands.status import COLUMNS
-
 from kvraft.v1 import cluster_pb2
 from tests.cli.conftest import Run
 from tests.fakes.kv_server import FakeNode, FakeServer, dead_endpoint

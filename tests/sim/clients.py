@@ -14,7 +14,6 @@ from kvraft.errors import RequestError
 from kvraft.machine import kv
 from kvraft.machine.records import KvRecord
 from kvraft.machine.results import Answer
-
 from tests.sim.checkers.ledger import encode
 from tests.sim.history import (
     Batch,

@@ -19,7 +19,6 @@ from kvraft.storage.errors import StorageError
 from kvraft.storage.interfaces import Applied, Identity, LogWrite, StateStore
 from kvraft.storage.memory_log import MemoryLog
 from kvraft.storage.state import FIRST_GENERATION, LayeredState, MemoryEngine
-
 from tests.sim.report import Report
 from tests.sim.timeline import MS_US, Timeline
 
@@ -48,11 +47,13 @@ class _Job:
 class _Queue:
     """Jobs in order, one at a time."""
 
-    __slots__ = ("disk", "jobs")
+    __slots__ = ("disk", "is_effected", "jobs")
 
     def __init__(self, disk: SimulatedDisk) -> None:
         self.disk = disk
         self.jobs: deque[_Job] = deque()
+        self.is_effected = False
+        """Whether the first job has reached the disk, but the process has not heard of it."""
 
     def run(self, job: _Job) -> None:
         self.jobs.append(job)
@@ -60,13 +61,19 @@ class _Queue:
             self._begin()
 
     def _begin(self) -> None:
-        job = self.jobs[0]
-        self.disk.timeline.after(self.disk.latency_us(job.kind), self._end, job)
+        self.is_effected = False
+        self.hurry()
+
+    def hurry(self) -> None:
+        """The first job ends after a latency of now, unless it ends before."""
+        if self.jobs:
+            job = self.jobs[0]
+            self.disk.timeline.after(self.disk.latency_us(job.kind), self._end, job)
 
     def _end(self, job: _Job) -> None:
         disk = self.disk
-        if not self.jobs or self.jobs[0] is not job:
-            return  # the process died meanwhile
+        if not self.jobs or self.jobs[0] is not job or self.is_effected:
+            return  # the process died meanwhile, or the disk was healed
         if disk.is_hung:
             disk.timeline.after(50 * MS_US, self._end, job)
             return
@@ -76,6 +83,7 @@ class _Queue:
             disk.process.stop("disk failed")
             return
         job.effect()
+        self.is_effected = True
         disk.report.events[job.kind] += 1
 
         def done() -> None:
@@ -90,7 +98,9 @@ class _Queue:
         """The process died: the job under way may have reached the disk, those behind it not."""
         if self.jobs:
             job = self.jobs[0]
-            if self.disk.chance.random() < 0.5:
+            if self.is_effected:
+                pass
+            elif self.disk.chance.random() < 0.5:
                 job.effect()
                 self.disk.report.fault(f"crash kept an unconfirmed {job.kind}", self.disk.name)
             else:
@@ -101,13 +111,20 @@ class _Queue:
 class SimulatedDisk:
     """Implements `kvraft.node.ports.Disk`."""
 
-    def __init__(self, timeline: Timeline, chance: random.Random, report: Report, identity: Identity) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        chance: random.Random,
+        report: Report,
+        identity: Identity,
+        learners: tuple[int, ...],
+    ) -> None:
         self.timeline = timeline
         self.chance = chance
         self.report = report
         self.name = f"n{identity.node_id}"
         self.process: Process
-        self._voters = identity.initial_voters
+        self._voters, self._learners = identity.initial_voters, learners
         self.log = MemoryLog(identity)
         self.generations: dict[int, MemoryEngine] = {FIRST_GENERATION: MemoryEngine()}
         """The directories of states, by name."""
@@ -118,7 +135,6 @@ class SimulatedDisk:
         self.slowness = 1.0
         self.is_hung = False
         self.is_failing = False
-        self.has_failed_flush_armed = False
 
     # --- a process begins and ends ------------------------------------------------------------
 
@@ -137,6 +153,13 @@ class SimulatedDisk:
         self._log_queue.crash()
         self._state_queue.crash()
         self._state = None
+
+    def heal(self) -> None:
+        """Quick and faultless from now on, also for what is under way."""
+        self.slowness = 1.0
+        self.is_hung = self.is_failing = False
+        self._log_queue.hurry()
+        self._state_queue.hurry()
 
     @property
     def is_flushing(self) -> bool:
@@ -178,7 +201,7 @@ class SimulatedDisk:
             raise StorageError(f"{self.name}: the log names generation {generation}, but it is not there")
         for other in [each for each in self.generations if each != generation]:
             del self.generations[other]
-        return LayeredState(self.generations[generation], voters=self._voters)
+        return LayeredState(self.generations[generation], voters=self._voters, learners=self._learners)
 
     def _discard(self, generation: int) -> None:
         self.generations.pop(generation, None)

@@ -21,10 +21,9 @@ from kvraft.raft.ready import RoleChange, SendSnapshot
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Index, NodeId
 from kvraft.storage.interfaces import Identity, LogWrite, StateStore, StateView
-
 from tests.sim.checkers.states import StateAgreement
 from tests.sim.disk import SimulatedDisk
-from tests.sim.laws import CheckedRaft
+from tests.sim.laws import Journal, WatchedRaft
 from tests.sim.network import Network
 from tests.sim.report import Report
 from tests.sim.timeline import MS_US, Timeline
@@ -65,19 +64,24 @@ class World:
         timeline: Timeline,
         network: Network,
         report: Report,
-        laws: ClusterChecker,
-        agreement: StateAgreement,
+        journal: Journal,
+        laws: ClusterChecker | None,
+        agreement: StateAgreement | None,
         settings: NodeSettings,
         raft_settings: Settings,
+        learners: tuple[int, ...],
         transfer_cuts: float,
     ) -> None:
         self.timeline = timeline
         self.network = network
         self.report = report
+        self.journal = journal
         self.laws = laws
+        """None, as the agreement may be: only what clients see is checked."""
         self.agreement = agreement
         self.settings = settings
         self.raft_settings = raft_settings
+        self.learners = learners
         self.transfer_cuts = transfer_cuts
         """How likely a snapshot's transfer breaks at each of its steps."""
         self.hosts: dict[NodeId, Host] = {}
@@ -93,7 +97,7 @@ class Host:
         self.name = f"n{identity.node_id}"
         self.chance = chance
         self.clock = clock
-        self.disk = SimulatedDisk(world.timeline, chance, world.report, identity)
+        self.disk = SimulatedDisk(world.timeline, chance, world.report, identity, world.learners)
         self.disk.process = self
         self.life = 0
         self.replica: Replica | None = None
@@ -140,9 +144,10 @@ class Host:
             chance=self.chance,
             now_ms=self.now_ms(),
         )
-        replica.raft = CheckedRaft(replica.raft, world.laws)
+        replica.raft = WatchedRaft(replica.raft, world.journal, world.laws)
         self.replica = replica
-        world.agreement.booted(self.node_id, replica)
+        if world.agreement is not None:
+            world.agreement.booted(self.node_id, replica)
         if world.report.is_traced:
             recovered = log.recovered
             self.say(
@@ -240,7 +245,8 @@ class Host:
         except Killed:
             self.crash("in a turn")
             return
-        self.world.agreement.observe(self.node_id, replica)
+        if self.world.agreement is not None:
+            self.world.agreement.observe(self.node_id, replica)
         if replica.has_work:
             self.wake()
         self._schedule(self._time_of(replica.deadline_ms))
@@ -329,7 +335,7 @@ class Host:
         match payload:
             case DigestReport(index=index, digest=digest):
                 equal = replica.receive_digest(source, index, digest)
-                assert equal is not False, f"digests of {self.name} and n{source} differ at {index}"
+                assert equal is not False or self.world.agreement is None, f"digests of {self.name} and n{source} differ at {index}"
                 if equal:
                     self.world.report.events["digest compared"] += 1
             case ForwardedGroup() | ForwardedRead():

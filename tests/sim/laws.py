@@ -6,30 +6,40 @@ from kvraft.raft.events import Event
 from kvraft.raft.invariants import ClusterChecker, TransitionChecker, check_state
 from kvraft.raft.raft import Raft
 from kvraft.raft.ready import Ready
+from kvraft.raft.types import Entry, Index
+
+Journal = dict[Index, Entry]
+"""Every entry that any node has applied."""
 
 
-class CheckedRaft(Raft):
+class WatchedRaft(Raft):
     """A node's `Raft`, watched."""
 
-    __slots__ = ("_cluster", "_transitions")
+    __slots__ = ("_journal", "_laws", "_transitions")
 
-    def __init__(self, raft: Raft, cluster: ClusterChecker) -> None:
-        """Takes the place of `raft`, which has not stepped yet."""
+    def __init__(self, raft: Raft, journal: Journal, laws: ClusterChecker | None) -> None:
+        """Takes the place of `raft`, which has not stepped yet. Without laws it only keeps the journal."""
         self._state = raft._state
         self._reported_role = raft._reported_role
-        self._cluster = cluster
-        cluster.restarted(self)
-        check_state(self)
+        self._journal = journal
+        self._laws = laws
         self._transitions = TransitionChecker(self)
+        if laws is not None:
+            laws.restarted(self)
+            check_state(self)
 
     def step(self, event: Event, now_ms: int) -> None:
         super().step(event, now_ms)
-        check_state(self)
-        self._transitions.check()
+        if self._laws is not None:
+            check_state(self)
+            self._transitions.check()
 
     def take_ready(self, *, may_apply: bool = True) -> Ready:
         ready = super().take_ready(may_apply=may_apply)
-        check_state(self)
-        self._transitions.check()
-        self._cluster.observe(self, ready)
+        if self._laws is not None:
+            check_state(self)
+            self._transitions.check()
+            self._laws.observe(self, ready)
+        for entry in ready.committed:
+            self._journal.setdefault(entry.index, entry)
         return ready

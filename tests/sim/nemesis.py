@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from kvraft.raft.types import NodeId
-
 from tests.sim.timeline import MS_US
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ class Nemesis:
             link.heal()
         for host in self._hosts:
             host.fuse = None
-            host.disk.is_failing = False
+            host.disk.heal()
             host.resume()
             if not host.is_up:
                 host.boot()

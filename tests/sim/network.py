@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from kvraft.raft.types import NodeId
-
 from tests.sim.report import Report
 from tests.sim.timeline import MS_US, Timeline
 

@@ -14,7 +14,6 @@ from kvraft.raft.messages import InstallSnapshot
 from kvraft.raft.ready import SendSnapshot
 from kvraft.storage.interfaces import StateView
 from kvraft.storage.state.digest import MASK, row_hash
-
 from tests.sim.timeline import MS_US
 
 if TYPE_CHECKING:
@@ -45,6 +44,8 @@ class Reception:
         self._generation: int | None = None
         self._is_over = False
         self._is_handed_over = False
+        self._sender_is_gone = False
+        """Whether the sender has given up, and the receiver does not know."""
 
     def begin(self) -> None:
         self._later(self._arrive)
@@ -132,6 +133,11 @@ class Reception:
         message = InstallSnapshot(
             sender=self._sender.node_id, target=order.target, term=order.term, snapshot=order.snapshot
         )
+        world = self._receiver.world
+        if world.transfer_cuts and self._sender.chance.random() < 0.3:
+            world.report.fault("snapshot sender gave up", f"n{order.target}")
+            self._sender_is_gone = True
+            self._tell_sender(succeeded=False)
         replica.receive_snapshot(message, self._generation, self._installed)
         self._receiver.wake()
 
@@ -166,6 +172,10 @@ class Reception:
         if self._is_over:
             return
         self._is_over = True
+        if not self._sender_is_gone:
+            self._tell_sender(succeeded=succeeded)
+
+    def _tell_sender(self, *, succeeded: bool) -> None:
         self._view.close()
 
         def tell() -> None:
@@ -173,5 +183,5 @@ class Reception:
             self._sender.replica.snapshot_sent(self._order.target, succeeded=succeeded)
             self._sender.wake()
 
-        delay_us = self._sender.chance.randrange(MS_US, 500 * MS_US)
+        delay_us = self._sender.chance.randrange(1, self._sender.chance.choice((5, 500)) * MS_US)
         self._sender.world.timeline.after(delay_us, self._sender.post, self._sender_life, tell)

@@ -14,8 +14,22 @@ LMDB does not notice a flipped bit, so every stored value carries a checksum, an
 hashes is kept as a digest of the whole, which the nodes compare (`digest`).
 """
 
-from kvraft.storage.state.generations import FIRST_GENERATION, discard_state, open_state, receive_state
+from kvraft.storage.state.generations import (
+    FIRST_GENERATION,
+    discard_state,
+    exchange_state,
+    open_state,
+    receive_state,
+)
 from kvraft.storage.state.memory_engine import MemoryEngine
 from kvraft.storage.state.store import LayeredState
 
-__all__ = ["FIRST_GENERATION", "LayeredState", "MemoryEngine", "discard_state", "open_state", "receive_state"]
+__all__ = [
+    "FIRST_GENERATION",
+    "LayeredState",
+    "MemoryEngine",
+    "discard_state",
+    "exchange_state",
+    "open_state",
+    "receive_state",
+]

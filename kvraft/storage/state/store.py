@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 from kvraft.raft.types import Index, Term
-from kvraft.storage.errors import CorruptionError
+from kvraft.storage.errors import CorruptionError, StorageError
 from kvraft.storage.interfaces import Applied
 from kvraft.storage.state import tables
 from kvraft.storage.state.digest import MASK, row_hash
 from kvraft.storage.state.engine import Engine, EngineReader
-from kvraft.storage.state.tables import Table
+from kvraft.storage.state.tables import ABSENT, Table
+
+SMALL_TABLE_ROWS = 512
+"""Tables frozen by views are joined up to this size, in about 0.1 ms: else each of many views between
+two flushes would leave a table that every read must look into."""
+
+
+class _Flush:
+    """Frozen tables on their way into the engine, and the applied index they stand for."""
+
+    __slots__ = ("applied", "is_written", "tables")
+
+    def __init__(self, frozen: tuple[Table, ...], applied: Applied) -> None:
+        self.tables = frozen
+        self.applied = applied
+        self.is_written = False
+        """Set by the thread that flushes, last of all."""
 
 
 class LayeredState:
@@ -25,12 +41,11 @@ class LayeredState:
         )
         self._applied = self._flushed
         self._digest = self._flushed.digest
+        """Not yet reduced modulo 2**64."""
         self._active = Table()
         self._frozen: tuple[Table, ...] = ()
-        """Newest first."""
-        self._frozen_applied = self._flushed
-        self._flushing: tuple[Table, ...] = ()
-        self._flushing_applied = self._flushed
+        """Newest first; those of the flush are the last ones."""
+        self._flush: _Flush | None = None
         self._reader: EngineReader = engine.reader()
         self._open_views = 0
         self._is_closed = False
@@ -38,7 +53,11 @@ class LayeredState:
     # --- reads and writes -----------------------------------------------------------------------
 
     def get(self, key: bytes) -> bytes | None:
-        return tables.get((self._active, *self._frozen), self._reader, key)
+        found = self._active.rows.get(key, ABSENT)
+        if found is not ABSENT:
+            value: bytes | None = found
+            return value
+        return tables.get(self._frozen, self._reader, key)
 
     def scan(
         self, start: bytes, end: bytes | None, *, reverse: bool = False
@@ -63,7 +82,10 @@ class LayeredState:
 
     def mark_applied(self, index: Index, term: Term) -> None:
         self._digest &= MASK
-        self._applied = replace(self._applied, index=index, term=term, digest=self._digest)
+        before = self._applied
+        self._applied = Applied(
+            index=index, term=term, voters=before.voters, learners=before.learners, digest=self._digest
+        )
 
     @property
     def flushed_index(self) -> Index:
@@ -80,30 +102,45 @@ class LayeredState:
     # --- moments and flushes --------------------------------------------------------------------
 
     def view(self) -> LayeredView:
+        """Raises StorageError."""
+        reader = self._engine.reader()
         self._freeze_active()
         self._open_views += 1
-        return LayeredView(self._frozen, self._engine.reader(), self._applied, self._view_closed)
+        return LayeredView(self._frozen, reader, self._applied, self._view_closed)
 
     def freeze(self) -> bool:
-        """Also true where only the applied index has risen: a restart then begins from it."""
-        assert not self._flushing, "the last flush is not done"
-        if self._applied == self._flushed:
+        """Also true where only the applied index has risen: a restart then begins from it. Raises
+        StorageError if the last flush failed, or is not over."""
+        self.flush_done()
+        if self._flush is not None:
+            raise StorageError(
+                f"the flush up to index {self._flush.applied.index} was not written: it failed or is not over"
+            )
+        if self._applied.index == self._flushed.index:
             return False
         self._freeze_active()
-        self._flushing = self._frozen
-        self._flushing_applied = self._applied
+        self._flush = _Flush(self._frozen, self._applied)
         return True
 
     def flush(self) -> None:
-        self._engine.write(tables.merge(self._flushing), self._flushing_applied)
+        flush = self._flush
+        assert flush is not None, "nothing was frozen"
+        self._engine.write(tables.merge(flush.tables), flush.applied)
+        flush.is_written = True
 
     def flush_done(self) -> None:
-        # Tables frozen meanwhile are in front of those that were flushed.
-        self._frozen = self._frozen[: len(self._frozen) - len(self._flushing)]
-        self._flushed = self._flushing_applied
-        self._flushing = ()
+        """Harmless where there is nothing to let go of: a node that stops may hear late of its last
+        flush."""
+        flush = self._flush
+        if flush is None or not flush.is_written or self._is_closed:
+            return
+        reader = self._engine.reader()
         self._reader.close()
-        self._reader = self._engine.reader()
+        self._reader = reader
+        # Tables frozen meanwhile are in front of those that were flushed.
+        self._frozen = self._frozen[: len(self._frozen) - len(flush.tables)]
+        self._flushed = flush.applied
+        self._flush = None
 
     def close(self) -> None:
         """Views that are still open stay good; the last one takes the engine with it."""
@@ -136,14 +173,21 @@ class LayeredState:
             self._engine.close()
 
     def _freeze_active(self) -> None:
-        if self._active.rows:
-            self._frozen = (self._active, *self._frozen)
-            self._active = Table()
+        assert self._digest == self._applied.digest, "an entry is only half applied"
+        active = self._active
+        if not active.rows:
+            return
+        self._active = Table()
+        in_flush = 0 if self._flush is None else len(self._flush.tables)
+        if len(self._frozen) > in_flush and len(self._frozen[0].rows) + len(active.rows) <= SMALL_TABLE_ROWS:
+            self._frozen = (self._frozen[0].overlaid(active), *self._frozen[1:])
+        else:
+            self._frozen = (active, *self._frozen)
 
 
 class LayeredView:
     """Implements `kvraft.storage.interfaces.StateView`. May be read in another thread than the store's,
-    by one at a time; closed in the store's."""
+    by one at a time; closed in the store's, even while the other reads."""
 
     def __init__(
         self,
@@ -157,21 +201,41 @@ class LayeredView:
         self._applied = applied
         self._on_closed = on_closed
         self._is_closed = False
+        self._lock = threading.Lock()
+        """A reader's moment must not be taken away under its hands, which would be freed memory."""
 
     @property
     def applied(self) -> Applied:
         return self._applied
 
     def get(self, key: bytes) -> bytes | None:
-        return tables.get(self._frozen, self._reader, key)
+        """Raises ValueError if the view is closed."""
+        with self._lock:
+            self._check_open()
+            return tables.get(self._frozen, self._reader, key)
 
     def scan(
         self, start: bytes, end: bytes | None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        return tables.scan(self._frozen, self._reader, start, end, reverse=reverse)
+        """Raises ValueError if the view is closed before its last row was read: an end too early would
+        look like a smaller state."""
+        rows = tables.scan(self._frozen, self._reader, start, end, reverse=reverse)
+        while True:
+            with self._lock:
+                self._check_open()
+                row = next(rows, None)
+            if row is None:
+                return
+            yield row
 
     def close(self) -> None:
-        if not self._is_closed:
+        with self._lock:
+            if self._is_closed:
+                return
             self._is_closed = True
             self._reader.close()
-            self._on_closed()
+        self._on_closed()
+
+    def _check_open(self) -> None:
+        if self._is_closed:
+            raise ValueError("the view of the state is closed")

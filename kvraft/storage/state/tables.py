@@ -10,7 +10,7 @@ from sortedcontainers import SortedDict
 from kvraft.storage.interfaces import StateReader
 from kvraft.storage.state.engine import Row
 
-ROW_OVERHEAD_BYTES = 180
+ROW_OVERHEAD_BYTES = 120
 """What a row costs in memory beyond its key and value."""
 
 ABSENT = object()
@@ -47,12 +47,14 @@ class Table:
         return ((key, rows[key]) for key in rows.irange(start, end, (True, False), reverse))
 
     def overlaid(self, upper: Table) -> Table:
-        """A new table of these rows under those of `upper`."""
+        """A new table: these rows under those of `upper`."""
         merged = Table()
         merged.rows = self.rows.copy()
-        merged.size_bytes = self.size_bytes
-        for key, value in upper.rows.items():
-            merged.put(key, value)
+        merged.rows.update(upper.rows)
+        merged.size_bytes = sum(
+            len(key) + ROW_OVERHEAD_BYTES + (0 if value is None else len(value))
+            for key, value in merged.rows.items()
+        )
         return merged
 
 
@@ -87,8 +89,9 @@ def merge(tables: Iterable[Table]) -> Iterator[Row]:
     return _merged([table.scan(b"", None, reverse=False) for table in tables], reverse=False)
 
 
-def _merged(layers: list[Iterator[Row]], *, reverse: bool) -> Iterator[Row]:
+def _merged(layers: Iterable[Iterator[Row]], *, reverse: bool) -> Iterator[Row]:
     """All rows in key order; of equal keys the newest layer's. `layers` newest first."""
+    # Innermost the newest: the rows of the lowest layer, which are the most, pass only one merge.
     return reduce(lambda upper, lower: _overlaid(upper, lower, reverse=reverse), layers, iter(()))
 
 

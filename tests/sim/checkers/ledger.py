@@ -23,7 +23,6 @@ from kvraft.machine.results import (
 )
 from kvraft.raft.types import Entry, EntryKind, Index
 from kvraft.v1 import command_pb2
-
 from tests.sim.history import (
     Batch,
     CompareAndSet,

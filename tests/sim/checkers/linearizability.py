@@ -24,7 +24,6 @@ from kvraft.machine.results import (
     DeleteResult,
     PutResult,
 )
-
 from tests.sim.history import (
     FOREVER,
     Batch,
@@ -41,6 +40,9 @@ from tests.sim.history import (
 
 STEPS_MAX = 300_000
 """Of the search over one key."""
+
+
+UNSEEN = b"a value that nobody saw"
 
 
 class SearchTooLongError(Exception):
@@ -132,17 +134,21 @@ def check_key(key: bytes, operations: Sequence[KeyOperation], *, steps_max: int 
 
 def _bound_by_observers(operations: Sequence[KeyOperation]) -> list[KeyOperation]:
     """Values are unique: an operation of unknown outcome whose value was seen had come before the one
-    that saw it returned. The search is far shorter for knowing that."""
-    seen: dict[bytes, int] = {}
-    for each in operations:
-        if each.before is Before.VALUE and each.before_value is not None:
-            seen[each.before_value] = min(seen.get(each.before_value, FOREVER), each.returned)
-    return [
-        replace(each, returned=seen[each.value], **_certain(each))
-        if each.returned == FOREVER and each.value is not None and seen.get(each.value, FOREVER) < FOREVER
-        else each
-        for each in operations
-    ]
+    that saw it returned. The search is far shorter for knowing that. A comparison that is found out so
+    has seen a value in its turn."""
+    bounded = list(operations)
+    while True:
+        seen: dict[bytes, int] = {}
+        for each in bounded:
+            if each.before is Before.VALUE and each.before_value is not None:
+                seen[each.before_value] = min(seen.get(each.before_value, FOREVER), each.returned)
+        found = False
+        for position, each in enumerate(bounded):
+            if each.returned == FOREVER and each.value is not None and seen.get(each.value, FOREVER) < FOREVER:
+                bounded[position] = replace(each, returned=seen[each.value], **_certain(each))
+                found = True
+        if not found:
+            return bounded
 
 
 def _certain(each: KeyOperation) -> dict[str, object]:
@@ -161,27 +167,33 @@ class _Event:
         self.operation = operation
         """None: a return."""
         self.number = number
+        """Of a call: its bit; of a return: when it was."""
         self.return_event: _Event | None = None
         self.previous: _Event = self
         self.next: _Event | None = None
 
 
 class _Search:
-    """One key's search."""
+    """One key's search.
+
+    Operations of unknown outcome whose value nobody saw need no place; one is tried only where a return
+    cannot be passed without it. All that do the same are alike, so that the earliest of them serves.
+    """
 
     def __init__(self, operations: Sequence[KeyOperation], steps_max: int, key: bytes) -> None:
         self._steps_left = steps_max
         self._key = key
         self._head = _Event(None, -1)
         self._returns_left = 0
+        self._optional = _optional_kinds(operations)
+        known = [operation for operation in operations if operation.returned != FOREVER]
         moments: list[tuple[int, int, _Event]] = []
-        for number, operation in enumerate(operations):
+        for number, operation in enumerate(known):
             call = _Event(operation, number)
+            call.return_event = _Event(None, operation.returned)
             moments.append((operation.invoked, 0, call))
-            if operation.returned != FOREVER:
-                call.return_event = _Event(None, number)
-                moments.append((operation.returned, 1, call.return_event))
-                self._returns_left += 1
+            moments.append((operation.returned, 1, call.return_event))
+            self._returns_left += 1
         last = self._head
         for _, _, event in sorted(moments, key=lambda moment: moment[:2]):
             last.next, event.previous = event, last
@@ -190,9 +202,13 @@ class _Search:
     def succeeds(self) -> bool:
         states: States = frozenset({None})
         placed = 0
-        tried: set[tuple[int, States]] = set()
-        path: list[tuple[_Event, States]] = []
+        used = (0,) * len(self._optional)
+        tried: set[tuple[int, tuple[int, ...], States]] = set()
+        # What was placed and what was the case before: (call, or None and the kind of an optional
+        # operation and the return before which it was placed; states, used).
+        path: list[tuple[_Event, int, States, tuple[int, ...]]] = []
         event = self._head.next
+        kind = 0  # at a return: the next kind of optional operation to try
         while self._returns_left:
             self._steps_left -= 1
             if self._steps_left < 0:
@@ -200,40 +216,72 @@ class _Search:
             assert event is not None, "the last return is never passed"
             if event.operation is not None:
                 after = step(states, event.operation)
-                attempt = placed | 1 << event.number, after
+                attempt = placed | 1 << event.number, used, after
                 if after and attempt not in tried:
                     tried.add(attempt)
-                    path.append((event, states))
-                    placed, states = attempt
+                    path.append((event, 0, states, used))
+                    placed, states = attempt[0], after
                     self._lift(event)
                     event = self._head.next
                 else:
                     event = event.next
+                kind = 0
+            elif kind < len(self._optional):
+                operations = self._optional[kind]
+                count = used[kind]
+                if count < len(operations) and operations[count].invoked < event.number:
+                    after = step(states, operations[count])
+                    more = (*used[:kind], count + 1, *used[kind + 1 :])
+                    if after != states and (placed, more, after) not in tried:
+                        tried.add((placed, more, after))
+                        path.append((event, kind, states, used))
+                        states, used, kind = after, more, 0
+                        event = self._head.next
+                        continue
+                kind += 1
             elif path:
                 # This return cannot wait any longer: what was placed last was wrong.
-                event, states = path.pop()
-                placed &= ~(1 << event.number)
-                self._unlift(event)
-                event = event.next
+                event, kind, states, used = path.pop()
+                if event.operation is None:
+                    kind += 1
+                else:
+                    placed &= ~(1 << event.number)
+                    self._unlift(event)
+                    event, kind = event.next, 0
             else:
                 return False
         return True
 
     def _lift(self, call: _Event) -> None:
         for event in (call, call.return_event):
-            if event is not None:
-                event.previous.next = event.next
-                if event.next is not None:
-                    event.next.previous = event.previous
-        self._returns_left -= call.return_event is not None
+            assert event is not None
+            event.previous.next = event.next
+            if event.next is not None:
+                event.next.previous = event.previous
+        self._returns_left -= 1
 
     def _unlift(self, call: _Event) -> None:
         for event in (call.return_event, call):
-            if event is not None:
-                event.previous.next = event
-                if event.next is not None:
-                    event.next.previous = event
-        self._returns_left += call.return_event is not None
+            assert event is not None
+            event.previous.next = event
+            if event.next is not None:
+                event.next.previous = event
+        self._returns_left += 1
+
+
+def _optional_kinds(operations: Sequence[KeyOperation]) -> list[list[KeyOperation]]:
+    """Operations that need no place, by what they would do, each kind by the time of its calls. A value
+    that nobody saw, nor compares with, is like any other such value."""
+    compared = {operation.expected for operation in operations if operation.effect is Effect.SET_IF}
+    kinds: dict[tuple[Effect, bytes | None, bytes | None], list[KeyOperation]] = {}
+    for operation in sorted(operations, key=lambda each: each.invoked):
+        if operation.returned == FOREVER:
+            if operation.effect is Effect.MAYBE_DELETE:
+                operation = replace(operation, effect=Effect.SET)
+            if operation.value is not None and operation.value not in compared:
+                operation = replace(operation, value=UNSEEN)
+            kinds.setdefault((operation.effect, operation.value, operation.expected), []).append(operation)
+    return list(kinds.values())
 
 
 # --- what an operation means for one key ------------------------------------------------------

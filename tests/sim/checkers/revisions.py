@@ -23,7 +23,6 @@ from kvraft.machine.results import (
     DeleteResult,
     PutResult,
 )
-
 from tests.sim.history import (
     Batch,
     CompareAndSet,

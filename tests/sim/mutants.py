@@ -1,0 +1,421 @@
+"""Known bugs, put in on purpose: does the simulator find them?
+
+A test that cannot fail proves nothing, so each bug that others have paid for is made again here, as a
+patch that is in force for one run and nowhere else, and runs are made until one fails. Twice: once
+with every checker, once with only what clients can see, since the laws know this implementation and
+the clients do not.
+
+    python -m tests.sim.mutants [name ...]
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from kvraft import errors
+from kvraft.errors import RequestError
+from kvraft.machine.results import Answer
+from kvraft.node import pending_write, proposals, reads
+from kvraft.raft import reading, replication, snapshotting
+from kvraft.raft.configuration import Configuration
+from kvraft.raft.log import RaftLog
+from kvraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesAccepted,
+    Heartbeat,
+    Message,
+    RequestVoteResponse,
+)
+from kvraft.raft.progress import Progress
+from kvraft.raft.raft import Raft
+from kvraft.raft.ready import Ready, SendSnapshot
+from kvraft.raft.roles import Leader, PendingRound
+from kvraft.raft.state import State
+from kvraft.raft.types import HardState, Index, NodeId, SnapshotMetadata, Term
+from kvraft.storage.interfaces import Applied, LogWrite
+from kvraft.storage.memory_log import MemoryLog
+from kvraft.storage.state import tables
+from kvraft.storage.state.memory_engine import MemoryEngine
+from kvraft.storage.state.store import LayeredState
+from tests.sim.simulation import Result, run
+
+Patch = pytest.MonkeyPatch
+SEEDS_MAX = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A known bug and how to put it in."""
+
+    name: str
+    apply: Callable[[Patch], None]
+    seen_by_clients: bool = True
+    """False: it breaks a law or a promise to peers, but what clients see stays right in these runs."""
+
+
+def _vote_not_persisted(patch: Patch) -> None:
+    append = MemoryLog.append
+
+    def forget_vote(log: MemoryLog, write: LogWrite) -> None:
+        if write.hard_state is not None:
+            write = replace(write, hard_state=HardState(write.hard_state.term, None))
+        append(log, write)
+
+    patch.setattr(MemoryLog, "append", forget_vote)
+
+
+def _term_not_persisted(patch: Patch) -> None:
+    append = MemoryLog.append
+    patch.setattr(MemoryLog, "append", lambda log, write: append(log, replace(write, hard_state=None)))
+
+
+def _answered_before_fsync(patch: Patch, kind: type[Message]) -> None:
+    send_after_persist = State.send_after_persist
+
+    def send(state: State, message: Message) -> None:
+        if isinstance(message, kind):
+            state.send(message)
+        else:
+            send_after_persist(state, message)
+
+    patch.setattr(State, "send_after_persist", send)
+
+
+def _leader_counts_itself_before_fsync(patch: Patch) -> None:
+    def advance_commit(state: State, leader: Leader) -> None:
+        match_indexes: dict[NodeId, int] = {
+            peer: progress.match_index for peer, progress in leader.progress.items()
+        }
+        match_indexes[state.node_id] = state.log.last_index
+        index = Index(state.configuration.quorum_value(match_indexes))
+        if index > state.commit_index and state.log.term(index) == state.term:
+            state.commit_index = index
+
+    patch.setattr(replication, "advance_commit", advance_commit)
+
+
+def _truncates_on_every_append(patch: Patch) -> None:
+    on_append_entries = replication.on_append_entries
+
+    def truncate_first(state: State, message: AppendEntries) -> None:
+        first = Index(message.prev_log_index + 1)
+        log = state.log
+        if log.term(message.prev_log_index) == message.prev_log_term and log.base_index < first:
+            if first <= log.last_index:
+                log.truncate(max(first, Index(state.applied_index + 1)))
+            state.commit_index = min(state.commit_index, log.last_index)
+        on_append_entries(state, message)
+
+    patch.setattr(replication, "on_append_entries", truncate_first)
+
+
+def _commits_old_terms_by_counting(patch: Patch) -> None:
+    def advance_commit(state: State, leader: Leader) -> None:
+        match_indexes: dict[NodeId, int] = {
+            peer: progress.match_index for peer, progress in leader.progress.items()
+        }
+        match_indexes[state.node_id] = state.log.persisted_index
+        index = Index(state.configuration.quorum_value(match_indexes))
+        state.commit_index = max(state.commit_index, index)
+
+    patch.setattr(replication, "advance_commit", advance_commit)
+
+
+def _raw_commit_in_heartbeats(patch: Patch) -> None:
+    def send_heartbeat(state: State, leader: Leader, peer: NodeId, progress: Progress) -> None:
+        state.send(
+            Heartbeat(
+                sender=state.node_id,
+                target=peer,
+                term=state.term,
+                commit_index=state.commit_index,
+                round=leader.round,
+            )
+        )
+
+    def on_heartbeat(state: State, message: Heartbeat) -> None:
+        replication.recognise_leader(state, message.sender)
+        replication.commit_to(state, min(message.commit_index, state.log.last_index))
+        replication.answer_heartbeat(state, message)
+
+    patch.setattr(State, "send_heartbeat", send_heartbeat)
+    patch.setattr(replication, "on_heartbeat", on_heartbeat)
+
+
+def _start_round(
+    *, waits_for_own_commit: bool, sends_round: bool, waits_for_answers: bool = True
+) -> Callable[[State, Leader], None]:
+    def start_pending_round(state: State, leader: Leader) -> None:
+        if not leader.new_reads or leader.pending_rounds:
+            return
+        if waits_for_own_commit and state.commit_index < leader.term_start:
+            return
+        if sends_round or leader.round == 0:
+            state.start_round(leader)
+        if waits_for_answers:
+            leader.pending_rounds.append(
+                PendingRound(round=leader.round, index=state.commit_index, tickets=leader.new_reads)
+            )
+        else:
+            state.outbox.confirmed_reads.extend(
+                reading.ConfirmedRead(ticket=ticket, index=state.commit_index) for ticket in leader.new_reads
+            )
+        leader.new_reads = []
+        reading.confirm_rounds(state, leader)
+
+    return start_pending_round
+
+
+def _reads_before_own_commit(patch: Patch) -> None:
+    patch.setattr(
+        reading, "start_pending_round", _start_round(waits_for_own_commit=False, sends_round=True)
+    )
+
+
+def _reads_confirmed_by_an_earlier_round(patch: Patch) -> None:
+    patch.setattr(
+        reading, "start_pending_round", _start_round(waits_for_own_commit=True, sends_round=False)
+    )
+
+
+def _reads_without_a_round(patch: Patch) -> None:
+    start = _start_round(waits_for_own_commit=True, sends_round=False, waits_for_answers=False)
+    patch.setattr(reading, "start_pending_round", start)
+
+
+def _read_index_reused(patch: Patch) -> None:
+    take_question = reads.Reads.take_question
+
+    def join_the_last(self: reads.Reads, now_ms: int) -> int:
+        for read_id, asked in self._asked.items():
+            asked.readers.extend(self._new)
+            self._new = []
+            return read_id
+        return take_question(self, now_ms)
+
+    patch.setattr(reads.Reads, "take_question", join_the_last)
+
+
+def _reads_do_not_wait_for_apply(patch: Patch) -> None:
+    run_reads = reads.Reads.run
+    patch.setattr(reads.Reads, "run", lambda self, _index, revision: run_reads(self, Index(1 << 61), revision))
+
+
+def _applied_index_apart_from_data(patch: Patch) -> None:
+    def flush(state: LayeredState) -> None:
+        state._engine.write(tables.merge(state._flushing), state._applied)
+
+    patch.setattr(LayeredState, "flush", flush)
+
+
+def _snapshot_named_too_low(patch: Patch) -> None:
+    offer = snapshotting.offer
+
+    def one_less(state: State, peer: NodeId, progress: Progress) -> None:
+        offer(state, peer, progress)
+        orders = state.outbox.send_snapshots
+        if orders and orders[-1].target == peer and state.applied_index > state.log.first_index:
+            index = Index(state.applied_index - 1)
+            term = state.log.term(index)
+            assert term is not None
+            orders[-1] = SendSnapshot(
+                target=peer,
+                term=state.term,
+                snapshot=SnapshotMetadata(index=index, term=term, configuration=state.configuration),
+            )
+
+    patch.setattr(snapshotting, "offer", one_less)
+
+
+def _snapshot_installed_one_too_low(patch: Patch) -> None:
+    """The receiver writes another index beside the rows than the one they stand for."""
+    write = MemoryEngine.write
+
+    def off_by_one(engine: MemoryEngine, rows: Any, applied: Applied) -> None:
+        if isinstance(rows, list):  # a received state; a flush brings an iterator
+            applied = replace(applied, index=Index(applied.index + 1))
+        write(engine, rows, applied)
+
+    patch.setattr(MemoryEngine, "write", off_by_one)
+
+
+def _late_fsync_counts(patch: Patch) -> None:
+    def mark_persisted(log: RaftLog, index: Index, term: Term) -> None:
+        log.persisted_index = max(log.persisted_index, min(index, log._handed_index))
+
+    patch.setattr(RaftLog, "mark_persisted", mark_persisted)
+
+
+def _learners_count(patch: Patch) -> None:
+    def quorum_value(configuration: Configuration, values: dict[NodeId, int]) -> int:
+        reached = sorted((values.get(member, 0) for member in configuration.members), reverse=True)
+        return reached[configuration.quorum - 1]
+
+    patch.setattr(Configuration, "quorum_value", quorum_value)
+
+
+def _log_dropped_beyond_the_state(patch: Patch) -> None:
+    patch.setattr(LayeredState, "flushed_index", property(lambda state: state.applied.index))
+
+
+def _not_applied_on_losing_the_leader(patch: Patch) -> None:
+    def give_up(self: proposals.Proposals, _why: str) -> None:
+        for group in list(self._pending.values()):
+            self._finish(group, errors.not_applied())
+
+    patch.setattr(proposals.Proposals, "give_up", give_up)
+
+
+def _not_applied_at_a_new_term(patch: Patch) -> None:
+    """Believes that a group is lost when a new leader is elected, not when its first entry is applied."""
+    take_ready = Raft.take_ready
+    watched: dict[int, proposals.Proposals] = {}
+
+    def on_term(raft: Raft, *, may_apply: bool = True) -> Ready:
+        return take_ready(raft, may_apply=may_apply)
+
+    expire = proposals.Proposals.expire
+
+    def too_early(self: proposals.Proposals, now_ms: int, leaderless_ms: int) -> None:
+        for group in [each for each in self._pending.values() if now_ms - each.given_ms > 700]:
+            self._finish(group, errors.not_applied())
+        expire(self, now_ms, leaderless_ms)
+
+    del on_term, watched
+    patch.setattr(proposals.Proposals, "expire", too_early)
+
+
+def _gives_a_group_twice(patch: Patch) -> None:
+    expire = proposals.Proposals.expire
+
+    def again(self: proposals.Proposals, now_ms: int, leaderless_ms: int) -> None:
+        for group in [each for each in self._pending.values() if now_ms - each.given_ms > 400]:
+            self.put_back(group.group_id)
+        expire(self, now_ms, leaderless_ms)
+
+    patch.setattr(proposals.Proposals, "expire", again)
+
+
+def _acknowledges_unapplied(patch: Patch) -> None:
+    """Answers "unknown" as done."""
+    finish = proposals.Proposals._finish
+
+    def pretend(self: proposals.Proposals, group: proposals.PendingGroup, error: RequestError) -> None:
+        if error.applied == "unknown" and self._applied_term:
+            del self._pending[group.group_id]
+            for waiter in group.waiters:
+                answer: Answer | RequestError = errors.not_applied()
+                self._answer(waiter, answer)
+            return
+        finish(self, group, error)
+
+    patch.setattr(proposals.Proposals, "_finish", pretend)
+
+
+def _collected_entries_are_not_replaced(patch: Patch) -> None:
+    """A write that waits keeps entries that were overwritten meanwhile."""
+
+    def add(self: pending_write.PendingWrite, ready: Ready) -> None:
+        if ready.hard_state is not None:
+            self.hard_state = ready.hard_state
+        if ready.entries:
+            known = {entry.index for entry in self.entries}
+            self.entries.extend(entry for entry in ready.entries if entry.index not in known)
+        self.messages.extend(ready.messages_after_persist)
+
+    patch.setattr(pending_write.PendingWrite, "add", add)
+
+
+MUTANTS = (
+    Mutant("vote not persisted", _vote_not_persisted),
+    Mutant("term not persisted", _term_not_persisted),
+    Mutant("vote answered before fsync", lambda patch: _answered_before_fsync(patch, RequestVoteResponse)),
+    Mutant(
+        "append answered before fsync", lambda patch: _answered_before_fsync(patch, AppendEntriesAccepted)
+    ),
+    Mutant("leader counts itself before its fsync", _leader_counts_itself_before_fsync),
+    Mutant("truncation on every append", _truncates_on_every_append),
+    Mutant("commit of an old term's entry by counting", _commits_old_terms_by_counting),
+    Mutant("commit index taken raw from a heartbeat", _raw_commit_in_heartbeats),
+    Mutant("read served before the term's first commit", _reads_before_own_commit),
+    Mutant("read confirmed by a round sent before it came", _reads_confirmed_by_an_earlier_round),
+    Mutant("read served without asking anybody", _reads_without_a_round),
+    Mutant("read index reused", _read_index_reused),
+    Mutant("read served before its index is applied", _reads_do_not_wait_for_apply),
+    Mutant("applied index saved apart from data", _applied_index_apart_from_data),
+    Mutant("snapshot offered under the index before", _snapshot_named_too_low),
+    Mutant("snapshot installed under the index after", _snapshot_installed_one_too_low),
+    Mutant("late fsync counted for overwritten entries", _late_fsync_counts),
+    Mutant("overwritten entries kept in a waiting write", _collected_entries_are_not_replaced),
+    Mutant("learner counted in the quorum", _learners_count),
+    Mutant("log dropped beyond the durable state", _log_dropped_beyond_the_state),
+    Mutant("not applied: answered when no leader is known", _not_applied_on_losing_the_leader),
+    Mutant("not applied: answered after a time", _not_applied_at_a_new_term),
+    Mutant("group given to a leader twice", _gives_a_group_twice),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """Who found a mutant, and with which seed."""
+
+    seed: int
+    checker: str
+    message: str
+
+
+def hunt(mutant: Mutant, *, only_clients: bool, seeds_max: int = SEEDS_MAX) -> Catch | None:
+    """Runs seeds from 1 on until one fails; None if none does."""
+    for seed in range(1, seeds_max + 1):
+        with pytest.MonkeyPatch.context() as patch:
+            mutant.apply(patch)
+            result = run(seed, only_clients=only_clients)
+        if result.failure is not None:
+            return Catch(seed, checker_of(result), " ".join(str(result.failure).split())[:90])
+    return None
+
+
+CHECKERS = {
+    "invariants.py": "laws of Raft",
+    "states.py": "digests",
+    "ledger.py": "ledger",
+    "revisions.py": "revisions",
+    "linearizability.py": "linearizability",
+    "simulation.py": "recovery",
+    "transfers.py": "snapshot transfer",
+}
+
+
+def checker_of(result: Result) -> str:
+    """Where the failure was raised: one of the checkers, or the node itself by its own asserts."""
+    assert result.failure is not None
+    file = traceback.extract_tb(result.failure.__traceback__)[-1].filename.rsplit("/", 1)[-1]
+    return CHECKERS.get(file, f"the node ({file})")
+
+
+def main(names: list[str]) -> int:
+    """Prints a line for each mutant; 1 if one was not caught."""
+    chosen = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    missed = 0
+    print(f"{'mutant':<48} {'seeds':>5}  {'found by':<28} {'seeds':>5}  found by clients' checkers alone")
+    for mutant in chosen:
+        line = f"{mutant.name:<48}"
+        for only_clients in (False, True):
+            catch = hunt(mutant, only_clients=only_clients)
+            if catch is None:
+                line += f" {'-':>5}  {'NOT CAUGHT':<28}"
+                missed += mutant.seen_by_clients or not only_clients
+            else:
+                line += f" {catch.seed:>5}  {catch.checker:<28}"
+        print(line.rstrip(), flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
