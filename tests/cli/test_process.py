@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import signal
@@ -93,6 +94,15 @@ def test_interrupted_it_leaves_quietly(server: FakeServer, node: FakeNode) -> No
     assert process.returncode == 130
 
 
+CONTROL_STDIN = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+# Takes the terminal as its own, so that ^C typed there interrupts it, and becomes the command. In a
+# process of its own, not between fork and exec: this one has gRPC's threads.
+
+
 @pytest.mark.parametrize(("answer", "exit_code", "left"), [(b"y\n", 0, 0), (b"n\n", 2, 2), (b"\x03", 130, 2)])
 def test_on_a_terminal_a_range_is_deleted_only_after_a_yes(
     server: FakeServer, node: FakeNode, answer: bytes, exit_code: int, left: int
@@ -100,27 +110,34 @@ def test_on_a_terminal_a_range_is_deleted_only_after_a_yes(
     node.put(b"a/1", b"")
     node.put(b"a/2", b"")
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [*KVCTL, "--endpoints", server.endpoint, "del", "--prefix", "a/"],
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            CONTROL_STDIN,
+            *KVCTL,
+            "--endpoints",
+            server.endpoint,
+            "del",
+            "--prefix",
+            "a/",
+        ],
         stdin=theirs,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # Its own controlling terminal, so that ^C typed there interrupts it.
         start_new_session=True,
-        preexec_fn=_control_stdin,  # noqa: PLW1509 - the child only execs
-    )
-    os.close(theirs)
-    assert process.stderr is not None
-    assert process.stderr.read(len(b"Delete 2 keys? [y/N]: ")) == b"Delete 2 keys? [y/N]: "
-    os.write(ours, answer)
-    process.communicate(timeout=30)
+    ) as process:
+        os.close(theirs)
+        assert process.stderr is not None
+        assert process.stderr.read(len(b"Delete 2 keys? [y/N]: ")) == b"Delete 2 keys? [y/N]: "
+        for _ in range(30):
+            # Typed again if need be: a ^C just between the prompt and the read interrupts neither.
+            os.write(ours, answer)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=1)
+                break
+        else:
+            process.kill()
     os.close(ours)
     assert process.returncode == exit_code
     assert len(node.keys) == left
-
-
-def _control_stdin() -> None:
-    import fcntl
-    import termios
-
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
