@@ -26,6 +26,7 @@ BATCH = 100
 BATCH_CALLERS = 8
 CALLERS = (1, 64, 256)
 IDLE_SECONDS = 10.0
+TABLE_COLUMNS = 120
 
 Results = dict[str, Measured]
 
@@ -108,6 +109,7 @@ def _table(kvraft: Results, echoes: Results, etcds: Results) -> Table:
 def main(seconds: float, json_file: click.utils.LazyFile | None, data_dir: Path | None) -> None:
     """Compare kvraft with a bare echo and with etcd, in one run."""
     console = Console()
+    wide = Console(width=max(console.width, TABLE_COLUMNS))
     value = os.urandom(VALUE_BYTES)
     console.print(
         f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}", highlight=False
@@ -128,7 +130,7 @@ def main(seconds: float, json_file: click.utils.LazyFile | None, data_dir: Path 
             console.print(
                 "etcd is not installed: no comparison with it (Debian: apt-get install etcd-server)"
             )
-    console.print(_table(kvraft, echoes, etcds))
+    wide.print(_table(kvraft, echoes, etcds))
     console.print(idle, highlight=False)
     if json_file is not None:
         stores = {"echo": echoes, "kvraft": kvraft, "etcd": etcds}
