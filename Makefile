@@ -64,6 +64,16 @@ types: install ## mypy, strict
 test: install ## every test, under 8 minutes on 2 cores
 	$(BIN)/python -m pytest
 
+SEEDS ?= 1..300
+
+.PHONY: sim
+sim: install ## simulated clusters: SEED=7 replays one run with its trace, SEEDS=1..500 runs many
+	@$(BIN)/python -m tests.sim $(or $(SEED),$(SEEDS))
+
+.PHONY: mutants
+mutants: install ## put known bugs in, one at a time, and see the simulator find each
+	@$(BIN)/python -m tests.sim.mutants
+
 .PHONY: demo
 demo: install ## three nodes, a killed leader, and a count of what was lost
 	$(BIN)/kvraft demo

@@ -108,6 +108,10 @@ class Reads:
         late = [reader for reader in self._new if leaderless or now_ms - reader.accepted_ms >= limit_ms]
         if late:
             self._new = [] if leaderless else [r for r in self._new if now_ms - r.accepted_ms < limit_ms]
+        if leaderless:
+            # Nobody is left to send the entries that they wait for.
+            late.extend(reader for waiting in self._by_index for reader in waiting.readers)
+            self._by_index = []
         for reader in late:
             self._answer(reader, errors.no_leader(now_ms - reader.accepted_ms))
         expired = [waiting for waiting in self._by_revision if waiting.deadline_ms <= now_ms]

@@ -133,9 +133,7 @@ class Call:
             self.operation.rows = {} if record is None else {request.start: record}
         else:
             backwards = bool(self.operation.number & 4)
-            self.operation.rows = dict(
-                kv.scan(replica.state, request.start, request.end, reverse=backwards)
-            )
+            self.operation.rows = dict(kv.scan(replica.state, request.start, request.end, reverse=backwards))
         self.operation.revision = replica.machine.revision
         self._end(Outcome.DONE)
 

@@ -132,7 +132,7 @@ class SimulatedDisk:
         self._state_queue = _Queue(self)
         self._told: Callable[[str], None] = lambda _: None
         self._state: StateStore | None = None
-        self.slowness = 1.0
+        self.slowness = self.flush_slowness = 1.0
         self.is_hung = False
         self.is_failing = False
 
@@ -144,8 +144,9 @@ class SimulatedDisk:
         self._told = told
         self.log = self.log.reopened()
         installed = self.log.recovered.installed_snapshot
-        state = self._open(FIRST_GENERATION if installed is None else installed.generation)
-        self._state = state
+        generation = FIRST_GENERATION if installed is None else installed.generation
+        state = self._state = self._open(generation)
+        self.generations = {generation: self.generations[generation]}
         return self.log, state
 
     def crash(self) -> None:
@@ -156,7 +157,7 @@ class SimulatedDisk:
 
     def heal(self) -> None:
         """Quick and faultless from now on, also for what is under way."""
-        self.slowness = 1.0
+        self.slowness = self.flush_slowness = 1.0
         self.is_hung = self.is_failing = False
         self._log_queue.hurry()
         self._state_queue.hurry()
@@ -167,7 +168,8 @@ class SimulatedDisk:
 
     def latency_us(self, kind: str) -> int:
         fastest_us = 5_000 if kind == "flush" else 200
-        return int((fastest_us + self.chance.expovariate(1 / (3 * fastest_us))) * self.slowness)
+        slowness = self.flush_slowness if kind == "flush" else self.slowness
+        return int((fastest_us + self.chance.expovariate(1 / (3 * fastest_us))) * slowness)
 
     # --- Disk ---------------------------------------------------------------------------------
 
@@ -184,6 +186,7 @@ class SimulatedDisk:
         assert self._state is not None
         self._state.close()
         self._state = self._open(generation)
+        self.delete_superseded(generation)
         self.report.events["snapshot installed"] += 1
         return self._state
 
@@ -199,9 +202,12 @@ class SimulatedDisk:
     def _open(self, generation: int) -> StateStore:
         if generation not in self.generations:
             raise StorageError(f"{self.name}: the log names generation {generation}, but it is not there")
-        for other in [each for each in self.generations if each != generation]:
-            del self.generations[other]
         return LayeredState(self.generations[generation], voters=self._voters, learners=self._learners)
+
+    def delete_superseded(self, generation: int) -> None:
+        """While the process runs a newer one may be what is just being received."""
+        for older in [each for each in self.generations if each < generation]:
+            del self.generations[older]
 
     def _discard(self, generation: int) -> None:
         self.generations.pop(generation, None)

@@ -21,6 +21,7 @@ from kvraft.raft.ready import RoleChange, SendSnapshot
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Index, NodeId
 from kvraft.storage.interfaces import Identity, LogWrite, StateStore, StateView
+from tests.sim.checkers.durability import check_persisted, check_promise, check_state_behind_log
 from tests.sim.checkers.states import StateAgreement
 from tests.sim.disk import SimulatedDisk
 from tests.sim.laws import Journal, WatchedRaft
@@ -84,6 +85,8 @@ class World:
         self.learners = learners
         self.transfer_cuts = transfer_cuts
         """How likely a snapshot's transfer breaks at each of its steps."""
+        self.contended: random.Random | None = None
+        """The nodes' chance, where elections are to collide."""
         self.hosts: dict[NodeId, Host] = {}
         self.on_crash: Callable[[Host], None] = lambda _: None
 
@@ -99,11 +102,13 @@ class Host:
         self.clock = clock
         self.disk = SimulatedDisk(world.timeline, chance, world.report, identity, world.learners)
         self.disk.process = self
-        self.life = 0
+        self.life: int = 0
         self.replica: Replica | None = None
         self.is_paused = False
         self.fuse: int | None = None
         """After so many effects the process dies."""
+        self.trap: Callable[[Message], bool] | None = None
+        """The process dies once it has sent such a message."""
         self.reception: Reception | None = None
         """The snapshot that is being received."""
         self.on_death: list[Callable[[], None]] = []
@@ -141,7 +146,7 @@ class Host:
             peers=self,
             disk=self,
             on_role_change=self._on_role_change,
-            chance=self.chance,
+            chance=self.world.contended or self.chance,
             now_ms=self.now_ms(),
         )
         replica.raft = WatchedRaft(replica.raft, world.journal, world.laws)
@@ -164,7 +169,7 @@ class Host:
         self.replica = None
         self.life += 1
         self.is_paused = False
-        self.fuse = None
+        self.fuse = self.trap = None
         self._backlog.clear()
         if self.reception is not None:
             self.reception.receiver_died()
@@ -247,6 +252,8 @@ class Host:
             return
         if self.world.agreement is not None:
             self.world.agreement.observe(self.node_id, replica)
+            check_state_behind_log(replica.state.applied, self.disk.log)
+            check_persisted(replica.raft, self.disk.log)
         if replica.has_work:
             self.wake()
         self._schedule(self._time_of(replica.deadline_ms))
@@ -274,7 +281,11 @@ class Host:
         self._effect()
         if self.world.report.is_traced:
             self.say(f"-> n{message.target} {message}")
+        if self.world.laws is not None and self.replica is not None:
+            check_promise(message, self.replica.raft, self.disk.log)
         self.world.network.send(self.node_id, message.target, message)
+        if self.trap is not None and self.trap(message):
+            raise Killed
 
     def forward(self, leader: NodeId, request: ForwardRequest) -> bool:
         self._effect()
@@ -335,7 +346,9 @@ class Host:
         match payload:
             case DigestReport(index=index, digest=digest):
                 equal = replica.receive_digest(source, index, digest)
-                assert equal is not False or self.world.agreement is None, f"digests of {self.name} and n{source} differ at {index}"
+                assert equal is not False or self.world.agreement is None, (
+                    f"digests of {self.name} and n{source} differ at {index}"
+                )
                 if equal:
                     self.world.report.events["digest compared"] += 1
             case ForwardedGroup() | ForwardedRead():

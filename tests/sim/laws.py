@@ -6,6 +6,7 @@ from kvraft.raft.events import Event
 from kvraft.raft.invariants import ClusterChecker, TransitionChecker, check_state
 from kvraft.raft.raft import Raft
 from kvraft.raft.ready import Ready
+from kvraft.raft.roles import Leader
 from kvraft.raft.types import Entry, Index
 
 Journal = dict[Index, Entry]
@@ -29,10 +30,17 @@ class WatchedRaft(Raft):
             check_state(self)
 
     def step(self, event: Event, now_ms: int) -> None:
+        role, commit_index = self._state.role, self._state.commit_index
         super().step(event, now_ms)
         if self._laws is not None:
             check_state(self)
             self._transitions.check()
+            state = self._state
+            if state.role is role and isinstance(role, Leader) and state.commit_index > commit_index:
+                # 5.4.2: "Only log entries from the leader's current term are committed by counting."
+                assert state.log.term(state.commit_index) == state.term, (
+                    f"node {state.node_id} committed {state.commit_index} of an older term than {state.term}"
+                )
 
     def take_ready(self, *, may_apply: bool = True) -> Ready:
         ready = super().take_ready(may_apply=may_apply)

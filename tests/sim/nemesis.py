@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from kvraft.raft.messages import Message, RequestVoteResponse
 from kvraft.raft.types import NodeId
 from tests.sim.timeline import MS_US
 
@@ -26,6 +27,7 @@ class Nemesis:
         self._undo: dict[int, Callable[[], None]] = {}
         self._number = 0
         self._is_over = False
+        self._restarts_are_quick = False
         faults: list[Callable[[], None]] = [
             self._split,
             self._split,
@@ -47,9 +49,14 @@ class Nemesis:
             self._failing_disk,
             self._set_clock,
             self._hand_over,
+            self._hand_over_unheard,
+            self._crash_voters,
+            self._change_majorities,
+            self._change_majorities,
+            self._overwrite_the_unwritten,
             self._no_space,
         ]
-        share = chance.choice((0.25, 0.5, 1.0))
+        share = chance.choice((0.1, 0.1, 0.3, 1.0))
         self._faults = [fault for fault in faults if chance.random() < share] or faults
         self._pause_us = chance.choice((300, 800, 2_000)) * MS_US
         world.on_crash = self._restart_later
@@ -64,7 +71,7 @@ class Nemesis:
         for link in self._world.network.links.values():
             link.heal()
         for host in self._hosts:
-            host.fuse = None
+            host.fuse = host.trap = None
             host.disk.heal()
             host.resume()
             if not host.is_up:
@@ -164,7 +171,8 @@ class Nemesis:
             if not host.is_up and not self._is_over:
                 host.boot()
 
-        self._world.timeline.after(self._chance.randrange(1, 4_000) * MS_US, restart)
+        longest_ms = 30 if self._restarts_are_quick else self._chance.choice((50, 1_000, 4_000))
+        self._world.timeline.after(self._chance.randrange(1, longest_ms) * MS_US, restart)
 
     def _crash_one(self) -> None:
         self._victim().crash("of one")
@@ -203,15 +211,127 @@ class Nemesis:
             host.pause()
             self._for_a_while(host.resume, 20, self._chance.choice((300, 3_000, 10_000)))
 
+    # --- what is worse together ---------------------------------------------------------------
+
+    def _crash_voters(self) -> None:
+        """For a while who has given its vote dies of it, often, and is back before the next candidate's
+        request arrives."""
+        chance, world = self._chance, self._world
+
+        def is_vote(message: Message) -> bool:
+            granted = isinstance(message, RequestVoteResponse) and message.granted and not message.pre_vote
+            if granted and chance.random() < 0.5:
+                world.report.fault("crash after a vote", f"n{message.sender}")
+                return True
+            return False
+
+        self._restarts_are_quick = True
+        for link in world.network.links.values():
+            link.jitter_us = 100 * MS_US
+        for host in self._hosts:
+            host.trap = is_vote
+            if host.leads:
+                host.pause()
+
+        def undo() -> None:
+            self._restarts_are_quick = False
+            for link in world.network.links.values():
+                link.heal()
+            for host in self._hosts:
+                host.trap = None
+                host.resume()
+
+        self._for_a_while(undo, 1_000, 4_000)
+
+    def _change_majorities(self) -> None:
+        """One majority after the other, each meeting the next in a single node, whose disk is slow and
+        which dies at each change: whatever it had promised and not yet written is forgotten."""
+        self._world.report.fault("majorities changed")
+        pivot = self._victim()
+        longest_ms = self._chance.choice((150, 800, 2_500))
+        self._change_majority(pivot, self._chance.randrange(2, 9), longest_ms)
+
+    def _change_majority(self, pivot: Host, changes_left: int, longest_ms: int) -> None:
+        if self._is_over:
+            return
+        chance = self._chance
+        others = [node for node in self._world.network.node_ids if node != pivot.node_id]
+        chance.shuffle(others)
+        majority = {pivot.node_id, *others[: len(self._world.network.node_ids) // 2]}
+        outside = [node for node in self._world.network.node_ids if node not in majority]
+        pairs = [(a, b) for a in majority for b in outside]
+        unblock = self._world.network.block(pairs + [(b, a) for a, b in pairs])
+        slow = [pivot, *chance.sample(self._hosts, chance.randrange(len(self._hosts)))]
+        for host in slow:
+            host.disk.slowness = chance.choice((1.0, 30.0, 300.0))
+
+        def change() -> None:
+            for host in slow:
+                host.disk.slowness = 1.0
+            unblock()
+            if self._is_over:
+                return
+            if chance.random() < 0.8:
+                pivot.crash("between majorities")
+            if changes_left:
+                next_pivot = pivot if chance.random() < 0.7 else self._victim()
+                self._change_majority(next_pivot, changes_left - 1, longest_ms)
+
+        self._for_a_while(change, 50, longest_ms)
+
+    def _overwrite_the_unwritten(self) -> None:
+        """A leader is cut off, maybe with a follower, and goes on taking writes that its disk is too slow
+        to finish; when it is back, another leader's entries replace them."""
+        chance, network = self._chance, self._world.network
+        nodes = [host for host in self._hosts if host.leads] or [self._victim()]
+        others = [host for host in self._hosts if host is not nodes[0]]
+        if len(others) >= 4 and chance.random() < 0.7:
+            nodes.append(chance.choice(others))
+        inside = [host.node_id for host in nodes]
+        pairs = [(a, b) for a in inside for b in network.node_ids if b not in inside]
+        self._world.report.fault("unwritten entries overwritten", inside)
+        self._for_a_while(network.block(pairs + [(b, a) for a, b in pairs]), 700, 3_000)
+        for host in nodes:
+            host.disk.slowness = chance.choice((1_000.0, 5_000.0))
+
+        def undo() -> None:
+            for host in nodes:
+                host.disk.slowness = 1.0
+
+        self._for_a_while(undo, 3_000, 5_000)
+
+    def _hand_over_unheard(self) -> None:
+        """A leader hands over and does not hear that it is one no longer."""
+        for host in self._hosts:
+            replica = host.replica
+            if replica is not None and replica.leads:
+                others = [node for node in self._world.network.node_ids if node != host.node_id]
+                deaf = [(other, host.node_id) for other in others]
+                self._world.report.fault("leadership handed over unheard", host.name)
+                host.post(host.life, replica.transfer_leadership)
+                host.wake()
+                self._world.timeline.after(self._chance.randrange(1, 6) * MS_US, self._deafen, deaf)
+
+    def _deafen(self, pairs: list[Pair]) -> None:
+        if not self._is_over:
+            self._for_a_while(self._world.network.block(pairs), 100, 2_000)
+
     # --- disks --------------------------------------------------------------------------------
 
     def _slow_disk(self) -> None:
         disk = self._victim().disk
         self._world.report.fault("slow disk", disk.name)
-        disk.slowness = self._chance.choice((20.0, 200.0, 1_500.0))
+        slowness = self._chance.choice((20.0, 200.0, 1_500.0))
+        match self._chance.randrange(3):
+            case 0:
+                disk.slowness = slowness
+            case 1:
+                disk.flush_slowness = slowness
+            case _:
+                disk.slowness = disk.flush_slowness = slowness
 
         def undo() -> None:
-            disk.slowness = 1.0
+            disk.slowness = disk.flush_slowness = 1.0
 
         self._for_a_while(undo, 200, 5_000)
 

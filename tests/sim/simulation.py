@@ -120,10 +120,10 @@ class Simulation:
             learners=learners,
             transfer_cuts=chance.choice((0.0, 0.01, 0.1)),
         )
+        if chance.random() < 0.3:
+            self.world.contended = Contended(f"{seed} contended")
         for node_id in node_ids:
-            identity = Identity(
-                cluster_id=seed, cluster_name="sim", node_id=node_id, initial_voters=voters
-            )
+            identity = Identity(cluster_id=seed, cluster_name="sim", node_id=node_id, initial_voters=voters)
             clock = Clock(chance.choice((0.95, 1.0, 1.0, 1.05)), chance.randrange(-5_000, 5_000))
             self.world.hosts[node_id] = Host(self.world, identity, self._stream(f"node {node_id}"), clock)
         self._network.is_up = lambda node_id: self.world.hosts[node_id].is_up
@@ -196,6 +196,14 @@ class Simulation:
         check_linearizable(operations.values())
 
 
+class Contended(random.Random):
+    """Chance that makes election timeouts nearly equal, so that candidates meet."""
+
+    def randrange(self, start: int, stop: int | None = None, step: int = 1) -> int:
+        drawn = super().randrange(start, stop, step)
+        return drawn % 40
+
+
 class Probe:
     """After the faults: a write and a read at one node, each tried until it is done."""
 
@@ -226,14 +234,16 @@ class Probe:
 
 def _node_settings(chance: random.Random) -> NodeSettings:
     """Limits so small that each is met all the time."""
+    # A write that was lost on its way counts as waiting until its outcome is given up.
+    crowded = chance.random() < 0.3
     return NodeSettings(
         admission_timeout_ms=chance.choice((1_000, 2_000)),
         leaderless_timeout_ms=chance.choice((600, 1_500)),
-        outcome_timeout_ms=chance.choice((1_000, 4_000, 10_000)),
+        outcome_timeout_ms=chance.choice((1_000, 2_000) if crowded else (1_000, 4_000, 10_000)),
         read_retry_ms=chance.choice((100, 500)),
         revision_timeout_ms=chance.choice((500, 5_000)),
-        waiting_commands_max=chance.choice((2, 100)),
-        waiting_bytes_max=chance.choice((300, 10_000)),
+        waiting_commands_max=2 if crowded else 100,
+        waiting_bytes_max=300 if crowded else 10_000,
         batch_bytes_max=chance.choice((60, 400)),
         flush_interval_ms=chance.choice((100, 500, 2_000)),
         flush_bytes=chance.choice((500, 5_000)),
@@ -248,7 +258,7 @@ def _raft_settings(chance: random.Random) -> Settings:
     return Settings(
         election_timeout_ms=600,
         heartbeat_interval_ms=chance.choice((60, 150, 300)),
-        append_bytes_max=chance.choice((150, 1_000)),
+        append_bytes_max=chance.choice((40, 150, 1_000)),
         inflight_messages_max=chance.choice((1, 3, 20)),
         inflight_bytes_max=chance.choice((200, 5_000)),
         uncommitted_bytes_max=chance.choice((800, 20_000)),

@@ -138,8 +138,19 @@ class Reception:
             world.report.fault("snapshot sender gave up", f"n{order.target}")
             self._sender_is_gone = True
             self._tell_sender(succeeded=False)
+            self._slow_down()
         replica.receive_snapshot(message, self._generation, self._installed)
         self._receiver.wake()
+
+    def _slow_down(self) -> None:
+        """The installation takes so long that the next attempt meets it."""
+        disk, chance = self._receiver.disk, self._sender.chance
+        disk.slowness = 400.0
+
+        def recover() -> None:
+            disk.slowness = 1.0
+
+        self._sender.world.timeline.after(chance.randrange(200, 1_500) * MS_US, recover)
 
     def _installed(self, installed: bool) -> None:
         self._receiver.world.report.events["snapshot received" if installed else "snapshot not wanted"] += 1

@@ -251,4 +251,3 @@ class Ledger:
                 raise Violation(f"a stale read:\n  {operation}\nafter\n  {floors[operation.number][1]}")
             if operation.revision > floor:
                 floor, by = operation.revision, operation
-

@@ -144,18 +144,24 @@ def _bound_by_observers(operations: Sequence[KeyOperation]) -> list[KeyOperation
                 seen[each.before_value] = min(seen.get(each.before_value, FOREVER), each.returned)
         found = False
         for position, each in enumerate(bounded):
-            if each.returned == FOREVER and each.value is not None and seen.get(each.value, FOREVER) < FOREVER:
-                bounded[position] = replace(each, returned=seen[each.value], **_certain(each))
+            if (
+                each.returned == FOREVER
+                and each.value is not None
+                and seen.get(each.value, FOREVER) < FOREVER
+            ):
+                bounded[position] = _certain(each, seen[each.value])
                 found = True
         if not found:
             return bounded
 
 
-def _certain(each: KeyOperation) -> dict[str, object]:
-    """A comparison whose value was seen has succeeded."""
+def _certain(each: KeyOperation, returned: int) -> KeyOperation:
+    """It took effect before that; a comparison, then, has succeeded."""
     if each.effect is not Effect.SET_IF:
-        return {}
-    return {"before": Before.VALUE, "before_value": each.expected, "effect": Effect.SET}
+        return replace(each, returned=returned)
+    return replace(
+        each, returned=returned, before=Before.VALUE, before_value=each.expected, effect=Effect.SET
+    )
 
 
 class _Event:
@@ -275,12 +281,13 @@ def _optional_kinds(operations: Sequence[KeyOperation]) -> list[list[KeyOperatio
     compared = {operation.expected for operation in operations if operation.effect is Effect.SET_IF}
     kinds: dict[tuple[Effect, bytes | None, bytes | None], list[KeyOperation]] = {}
     for operation in sorted(operations, key=lambda each: each.invoked):
-        if operation.returned == FOREVER:
-            if operation.effect is Effect.MAYBE_DELETE:
-                operation = replace(operation, effect=Effect.SET)
-            if operation.value is not None and operation.value not in compared:
-                operation = replace(operation, value=UNSEEN)
-            kinds.setdefault((operation.effect, operation.value, operation.expected), []).append(operation)
+        if operation.returned != FOREVER:
+            continue
+        effect = Effect.SET if operation.effect is Effect.MAYBE_DELETE else operation.effect
+        is_unseen = operation.value is not None and operation.value not in compared
+        value = UNSEEN if is_unseen else operation.value
+        kind = kinds.setdefault((effect, value, operation.expected), [])
+        kind.append(replace(operation, effect=effect, value=value))
     return list(kinds.values())
 
 

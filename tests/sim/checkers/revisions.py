@@ -167,9 +167,7 @@ class _Values:
                 f"{value!r} at revision {revision} of {key!r}, known is {known!r}:\n  {writer}\n  {operation}"
             )
 
-    def _check_row(
-        self, operation: Operation, key: bytes, written: list[tuple[int, bytes | None]]
-    ) -> None:
+    def _check_row(self, operation: Operation, key: bytes, written: list[tuple[int, bytes | None]]) -> None:
         position = bisect_right(written, operation.revision, key=lambda each: each[0])
         record = (operation.rows or {}).get(key)
         if record is None:
@@ -233,7 +231,7 @@ def _effects(operation: Operation) -> Iterator[tuple[bytes, bytes | None]]:
 def _previous(operation: Operation) -> Iterator[tuple[bytes, bytes, int]]:
     """(key, value, revision) of rows that a write's answer shows."""
     match operation.request, operation.result:
-        case (Put(key=key) | Delete(key=key)), (PutResult(previous=record) | DeleteResult(previous=record)):
+        case ((Put(key=key) | Delete(key=key)), (PutResult(previous=record) | DeleteResult(previous=record))):
             if record is not None:
                 yield key, record.value, record.mod_revision
         case CompareAndSet(key=key), CompareAndSetResult(current=record) if record is not None:

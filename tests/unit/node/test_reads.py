@@ -80,6 +80,17 @@ def test_without_a_leader_reads_are_refused_soon(client: Client) -> None:
     assert client.told == [("a", Reason.NO_LEADER)]
 
 
+def test_without_a_leader_reads_do_not_wait_for_their_index_for_ever(client: Client) -> None:
+    client.reads.accept(client.reader("a"))
+    client.reads.answered(client.reads.take_question(0), Index(5))
+    client.reads.expire(9_000, 599, 0)
+    assert client.told == []
+    client.reads.expire(9_000, 600, 0)
+    assert client.told == [("a", Reason.NO_LEADER)]
+    client.reads.run(Index(5), 0)
+    assert client.reads.in_flight == 0
+
+
 def test_a_read_waits_for_its_revision_and_no_longer_than_its_time(client: Client) -> None:
     client.reads.wait_for_revision(7, client.reader("seven"))
     client.reads.wait_for_revision(9, client.reader("nine"))

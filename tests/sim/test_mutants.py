@@ -1,0 +1,23 @@
+"""A few known bugs are found in a few seeds. `make mutants` tries them all."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sim.mutants import MUTANTS, hunt
+
+QUICK = {
+    "append answered before fsync": "durability",
+    "read served before its index is applied": "ledger",
+    "group given to a leader twice": "ledger",
+    "snapshot installed under the index after": "durability",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", QUICK)
+def test_a_known_bug_is_found(name: str) -> None:
+    mutant = next(mutant for mutant in MUTANTS if mutant.name == name)
+    catch = hunt(mutant, only_clients=False, seeds_max=5)
+    assert catch is not None
+    assert catch.checker == QUICK[name], catch

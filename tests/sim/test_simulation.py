@@ -1,0 +1,62 @@
+"""Whole clusters under everything that may go wrong. `make sim SEEDS=1..500` is the long form."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from tests.sim.faults import EVENTS, FAULTS
+from tests.sim.simulation import run
+
+SEEDS = 40
+RARE = {
+    "answer NOT_APPLIED",
+    "crash in a flush",
+    "crash kept an unconfirmed compaction",
+    "crash lost a compaction",
+    "discard",
+    "snapshot answer lost",
+    "snapshot not wanted",
+    "snapshot superseded",
+}
+"""Not to be expected in so few runs."""
+
+
+@pytest.mark.slow
+def test_clusters_keep_their_promises() -> None:
+    happened: Counter[str] = Counter()
+    for seed in range(1, SEEDS + 1):
+        result = run(seed)
+        assert result.failure is None, f"make sim SEED={seed}: {result.failure!r}"
+        happened += result.faults + result.events
+    assert sorted((FAULTS | EVENTS) - RARE - happened.keys()) == [], "this did not happen at all"
+
+
+@pytest.mark.slow
+def test_a_seed_is_a_run_whatever_the_hash_seed_is() -> None:
+    program = (
+        "from tests.sim.simulation import run\n"
+        "result = run(8, fingerprint=True)\n"
+        "print(result.fingerprint, result.operations, sorted(result.faults.items()))"
+    )
+    traces = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2", "3")
+    }
+    assert len(traces) == 1
+    assert len(traces.pop()) > 200
+
+
+def test_other_seeds_are_other_runs() -> None:
+    fingerprints = {run(seed, duration_s=12, fingerprint=True).fingerprint for seed in (1, 2)}
+    assert len(fingerprints) == 2
