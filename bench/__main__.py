@@ -19,7 +19,8 @@ from rich.table import Table
 from bench import echo, kvraft_cluster
 from bench.load import Measured, Workload, run
 from bench.peers import etcd
-from bench.processes import cpu_seconds, free_ports, resident_bytes, running
+from bench.processes import cpu_seconds, resident_bytes, running
+from kvraft.members import free_ports
 
 VALUE_BYTES = 256
 BATCH = 100

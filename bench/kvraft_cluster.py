@@ -13,7 +13,8 @@ from pathlib import Path
 import grpc.aio
 
 from bench.load import Workload
-from bench.processes import free_ports, running
+from bench.processes import running
+from kvraft.members import free_ports
 from kvraft.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, kv_pb2
 
 _SERVICE = "/kvraft.v1.KvService"

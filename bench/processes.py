@@ -12,18 +12,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on just now."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
 @contextlib.contextmanager
 def running(
     commands: Sequence[Sequence[str]], ports: Sequence[int], log_directory: Path

@@ -19,14 +19,15 @@ class MemberAddresses:
 
 def loopback_members(nodes: int, base_port: int | None = None) -> dict[int, MemberAddresses]:
     """Members on 127.0.0.1: two ports each from `base_port` on, or ports nobody listens on just now."""
-    ports = _free_ports(2 * nodes) if base_port is None else range(base_port, base_port + 2 * nodes)
+    ports = free_ports(2 * nodes) if base_port is None else range(base_port, base_port + 2 * nodes)
     return {
         number + 1: MemberAddresses(f"127.0.0.1:{ports[2 * number]}", f"127.0.0.1:{ports[2 * number + 1]}")
         for number in range(nodes)
     }
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 nobody listens on just now."""
     sockets = [socket.socket() for _ in range(count)]
     try:
         for each in sockets:

@@ -13,7 +13,8 @@ import grpc.aio
 
 from bench.load import Workload
 from bench.peers import etcd_pb2
-from bench.processes import free_ports, running
+from bench.processes import running
+from kvraft.members import free_ports
 
 PUT = "/etcdserverpb.KV/Put"
 RANGE = "/etcdserverpb.KV/Range"
