@@ -1,4 +1,4 @@
-"""The next write of the log: what several turns owe the disk, as one write and one fdatasync."""
+"""The next write of the log: what several turns owe the disk, as one record and one synchronous write."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ How a write reaches the disk
    perhaps term and vote, and entries, in this order.
 2. It becomes one record (`log.contents`, `log.record`): header, contents, checksums, and a chain, a hash
    over the record before and this one.
-3. One pwrite at the end of the active segment, one fdatasync. The file's blocks have been
+3. One synchronous pwrite at the end of the active segment. The file's blocks have been
    written before, as zeros, so no metadata follows. The next write starts only afterwards; hence a
    valid record proves that every earlier one was durable.
 4. A segment that is full is followed by a spare, made ready in the background. Its first record repeats

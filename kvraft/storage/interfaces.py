@@ -72,7 +72,7 @@ class LogStorage(Protocol):
     def recovered(self) -> RecoveredLog: ...
 
     def append(self, write: LogWrite) -> None:
-        """Makes `write` durable: one write, one fdatasync. Raises StorageError; the log is then
+        """Makes `write` durable: one synchronous write. Raises StorageError; the log is then
         dead and takes no more writes."""
         ...
 

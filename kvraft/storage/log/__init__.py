@@ -1,4 +1,4 @@
-"""The Raft log on disk: append-only segment files, one record and one fdatasync per write.
+"""The Raft log on disk: append-only segment files, one record and one synchronous write each.
 
 segmented_log   the door: append, read, compact; read this first
 segment         one file, and where in it the entries are

@@ -1,7 +1,7 @@
 """Reading a log back after a stop, orderly or not, and deciding what its end means.
 
 Every record of every segment is checked: its checksums, its sequence number, its chain to the record
-before. One append is one record and ends with an fdatasync, and the next one starts after that.
+before. One append is one record in one synchronous write, and the next one starts after that.
 So a power cut can leave at most one record unfinished, the last, and only as zeros where bytes should
 be. That is a *torn tail*: nobody was told that this write is durable, so it is cut off, and
 reported. Whatever else is not as it was written is *corruption*: acknowledged data may be lost, and

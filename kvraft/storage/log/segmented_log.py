@@ -1,6 +1,6 @@
 """The log as the node knows it: append, read back, compact.
 
-One append is one record, one write and one fdatasync. The next append starts after that, so a valid
+One append is one record and one synchronous write. The next append starts after that, so a valid
 record proves that all before it were durable; recovery rests on this.
 
 A segment is begun aside: zero-filled, its first record written, fsynced, and only then renamed to its
@@ -75,7 +75,7 @@ class SegmentedLog:
         self._held: HeldLog = held
         self._lock = threading.Lock()
         """Held while `_held` changes and while a record is read, so that no segment is dropped, closed
-        and filled with zeros under a reader. Never across an fdatasync."""
+        and filled with zeros under a reader. Never across a write."""
         self._next_sequence = recovery.next_sequence
         self._chain = recovery.chain
         self._end_offset = recovery.end_offset
@@ -177,7 +177,6 @@ class SegmentedLog:
             )
             active = self._held.segments[-1]
             active.write(record, offset)
-            active.sync()
         except OSError as error:
             self._failure = (
                 f"a write of the log in {self._directory} failed: {error}. What reached the disk is unknown, "
@@ -315,11 +314,10 @@ def _encode_with_room(start: SegmentStart, needed_bytes: int) -> tuple[bytes, in
 def _begin_segment(directory: Path, sequence: int, record: bytes, size_bytes: int) -> Segment:
     """Makes a durable segment of the zero-filled file `NEXT_NAME`. Raises OSError."""
     path = segment_path(directory, sequence)
-    descriptor = os.open(directory / NEXT_NAME, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(directory / NEXT_NAME, os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC)
     try:
         if os.pwrite(descriptor, record, 0) != len(record):
             raise OSError(f"{path}: the write of its first record was cut short")
-        os.fdatasync(descriptor)
     finally:
         os.close(descriptor)
     os.rename(directory / NEXT_NAME, path)
@@ -330,8 +328,8 @@ def _begin_segment(directory: Path, sequence: int, record: bytes, size_bytes: in
 def _settle(recovery: Recovery) -> None:
     """Makes durable what recovery read, and cuts off a torn tail. Raises OSError.
 
-    What was read may be in the page cache only: the process may have died before its fdatasync, or
-    because of it (after a failed one the cache calls pages clean that never reached the disk).
+    What was read may be in the page cache only: the process may have died in the middle of its
+    last write, or because of it (after a failed one the cache calls pages clean that never reached the disk).
     That can be true of the last record alone, so it is written once more as it is.
     """
     active = recovery.held.segments[-1]
@@ -339,7 +337,6 @@ def _settle(recovery: Recovery) -> None:
     active.write(active.read(recovery.last_offset, end - recovery.last_offset), recovery.last_offset)
     if recovery.torn_bytes:
         active.write(bytes(recovery.torn_bytes), end)
-    active.sync()
 
 
 def _close_all(segments: list[Segment]) -> None:

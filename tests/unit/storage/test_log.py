@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import itertools
 import os
 import stat
@@ -30,8 +31,6 @@ from tests.unit.storage.log_samples import (
     snapshot,
     write,
 )
-
-REAL_FDATASYNC = os.fdatasync
 
 
 def test_a_new_log_is_empty(tmp_path: Path) -> None:
@@ -312,19 +311,19 @@ def test_a_recycled_segment_brings_nothing_old_back(tmp_path: Path) -> None:
     log.close()
 
 
-def test_a_failed_fdatasync_kills_the_log_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_kills_the_log_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = create(tmp_path)
     log.append(write(1, 1))
     calls = []
 
-    def fail(descriptor: int) -> None:
+    def fail(descriptor: int, data: bytes, offset: int) -> int:
         calls.append(descriptor)
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "fdatasync", fail)
+    monkeypatch.setattr(os, "pwrite", fail)
     with pytest.raises(StorageError, match="Input/output error"):
         log.append(write(2, 2))
-    monkeypatch.setattr(os, "fdatasync", calls.append)
+    monkeypatch.setattr(os, "pwrite", lambda descriptor, data, offset: calls.append(descriptor))
     with pytest.raises(StorageError, match="Input/output error"):
         log.append(write(2, 2))
     assert len(calls) == 1
@@ -333,31 +332,25 @@ def test_a_failed_fdatasync_kills_the_log_for_ever(tmp_path: Path, monkeypatch: 
 
 
 def test_opening_makes_the_last_record_durable_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failed fdatasync the page cache may hold what the disk does not."""
+    """After a failed write the page cache may hold what the disk does not."""
     log = create(tmp_path)
     log.append(write(1, 1))
     log.append(write(2, 2, data=b"the last one"))
     log.close()
-    effects: list[bytes | str] = []
+    written: list[bytes] = []
     real_pwrite = os.pwrite
 
     def pwrite(descriptor: int, data: bytes, offset: int) -> int:
-        effects.append(data)
+        assert fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DSYNC
+        written.append(data)
         return real_pwrite(descriptor, data, offset)
 
-    def fdatasync(descriptor: int) -> None:
-        effects.append("fdatasync")
-        REAL_FDATASYNC(descriptor)
-
     monkeypatch.setattr(os, "pwrite", pwrite)
-    monkeypatch.setattr(os, "fdatasync", fdatasync)
     before = segments(tmp_path)[0].read_bytes()
     SegmentedLog.open(tmp_path, segment_bytes=SEGMENT_BYTES).close()
     assert segments(tmp_path)[0].read_bytes() == before
-    rewritten, synced = effects
-    assert isinstance(rewritten, bytes)
+    (rewritten,) = written
     assert b"the last one" in rewritten
-    assert synced == "fdatasync"
 
 
 def test_a_write_cut_short_kills_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -498,7 +491,7 @@ def test_a_crash_while_beginning_a_segment_loses_nothing(
         assert log.recovered.last_index == last + 5
         log.close()
         if not crash.reached:
-            assert nth > 5
+            assert nth >= 5
             return
     raise AssertionError("beginning a segment never ended")
 
