@@ -74,6 +74,14 @@ sim: install ## simulated clusters: SEED=7 replays one run with its trace, SEEDS
 mutants: install ## put known bugs in, one at a time, and see the simulator find each
 	@$(BIN)/python -m tests.sim.mutants
 
+.PHONY: crashpoints
+crashpoints: install ## SIGKILL, EIO and ENOSPC at every disk call of real nodes (needs strace)
+	@$(BIN)/python -m tests.crashpoints
+
+.PHONY: powerloss
+powerloss: install ## disks that a power cut could leave of real runs, opened and checked (needs strace)
+	@$(BIN)/python -m tests.powerloss
+
 .PHONY: demo
 demo: install ## three nodes, a killed leader, and a count of what was lost
 	$(BIN)/kvraft demo

@@ -14,7 +14,7 @@ from kvraft.node.replica import Replica
 from kvraft.node.worker import Worker
 from kvraft.raft.types import Index
 from kvraft.storage.interfaces import LogStorage, LogWrite, StateStore
-from kvraft.storage.state import discard_state, exchange_state
+from kvraft.storage.state import discard_state, discard_superseded, open_received
 
 
 class ThreadedDisk:
@@ -51,11 +51,12 @@ class ThreadedDisk:
 
     def open_state(self, generation: int) -> StateStore:
         self._state.close()
-        self._state = exchange_state(self._state_directory, generation)
+        self._state = open_received(self._state_directory, generation)
+        self._tidy_up(lambda: discard_superseded(self._state_directory, generation))
         return self._state
 
     def discard_snapshot(self, generation: int) -> None:
-        self._state_writer.run(lambda: discard_state(self._state_directory, generation), lambda _: None)
+        self._tidy_up(lambda: discard_state(self._state_directory, generation))
 
     def close(self, *, flush: bool) -> None:
         """Waits for what was begun, then closes log and state; with `flush`, nothing need be replayed at
@@ -66,6 +67,10 @@ class ThreadedDisk:
             self._state.flush()
         self._log.close()
         self._state.close()
+
+    def _tidy_up(self, job: Callable[[], None]) -> None:
+        """Nobody waits for it."""
+        self._state_writer.run(job, lambda _: None)
 
     def _tell(self, what: Callable[[Replica], None]) -> Callable[[None], None]:
         def told(_: None) -> None:

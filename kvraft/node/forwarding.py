@@ -11,7 +11,8 @@ from kvraft.raft.types import Index, Term
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwardedGroup:
     """Propose these commands, if you lead in this very term. Taken groups are not answered: the
-    follower meets them in its own log, or learns from the log that they will never come."""
+    follower meets them in its own log, or learns from the log that they will never come. A group without
+    commands is proposed as well: what is missing before it in the log never will come."""
 
     group_id: int
     term: Term

@@ -16,7 +16,7 @@ from kvraft.errors import RequestError
 from kvraft.machine.results import Answer
 from kvraft.node.replica import Replica
 
-GATHER_S_PER_CALLER = 0.00015
+GATHER_S_PER_CALLER = 0.0003
 GATHER_S_MAX = 0.005
 """How long requests gather. Longer batches no better: by then the callers themselves are the limit."""
 LONE_CALLERS = 2

@@ -21,7 +21,8 @@ class Peers(Protocol):
         ...
 
     def forward(self, leader: NodeId, request: ForwardRequest) -> bool:
-        """To the leader, in order. False: it cannot be sent now, and was not."""
+        """To the leader. Some of it may be lost, but as long as this process lives nothing arrives behind
+        what was sent after it (see `kvraft.node.proposals`). False: it cannot be sent now, and was not."""
         ...
 
     def answer(self, follower: NodeId, answer: ForwardAnswer) -> None:
@@ -53,7 +54,8 @@ class Disk(Protocol):
         ...
 
     def open_state(self, generation: int) -> StateStore:
-        """Opens a received state, which is the state from now on, and closes the old one."""
+        """Opens a received state, which is the state from now on; closes the old one and begins to delete
+        it."""
         ...
 
     def discard_snapshot(self, generation: int) -> None:

@@ -7,10 +7,19 @@ log tells its fate:
 - an entry of a later term is applied and the group was not among the entries before it: terms
   only rise along the log, so it never will be. Not applied, for certain;
 - the leader refused it: it was never proposed, and waits again or is refused to its caller;
+- a group that was given after it, to the same leader, is applied: it was lost on its way to the
+  leader, or the refusal on its way back, and it waits again;
 - neither within a time: the outcome is unknown, and the caller is told so.
 
 A group is given to a leader once and never again, whatever happens: giving it twice could
-apply it twice.
+apply it twice. (Its commands may be given anew, as another group, once it is certain that the
+first will never be applied.)
+
+Why the order proves a loss: a term has one leader, which proposes what it takes in the order in
+which it came; groups come in the order in which they were given, with gaps where a stream broke,
+because a leader takes nothing more from a stream once its follower has opened the next one; and the
+log keeps that order. So a group that is missing before a later one will never come. Where nothing
+later is to be given, a group without commands is: its place in the log is all that is asked for.
 """
 
 from __future__ import annotations
@@ -18,12 +27,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from kvraft import errors
 from kvraft.errors import Reason, RequestError
 from kvraft.machine.results import Answer
 from kvraft.node.settings import NodeSettings
 from kvraft.raft.types import Term
+
+LOSS_SUSPECTED_MS = 500
+"""A leader that works has applied what it was given long before."""
 
 OnAnswer = Callable[[Answer | RequestError], None]
 """Called once, in the owner's thread."""
@@ -98,20 +111,31 @@ class Proposals:
         self._waiting_bytes += len(waiter.command)
         self._waiting.append(waiter)
 
+    def suspects_loss(self, term: Term, now_ms: int) -> bool:
+        """Whether commands may have been lost on their way to the leader of `term`: another group, be it
+        without commands, will tell."""
+        if self.in_flight == len(self._waiting):
+            return False
+        last = next(reversed(self._pending.values()))
+        return last.term == term and now_ms - last.given_ms >= LOSS_SUSPECTED_MS
+
     def take_group(self, term: Term, now_ms: int) -> PendingGroup:
-        """The next group for the leader of `term`; from now on its outcome is open."""
-        waiters = [self._waiting.popleft()]
-        size_bytes = len(waiters[0].command)
-        while self._waiting and size_bytes + len(self._waiting[0].command) <= self._settings.batch_bytes_max:
+        """The next group for the leader of `term`, without commands if none waits; from now on its outcome
+        is open."""
+        waiters: list[Waiter] = []
+        size_bytes = 0
+        while self._waiting:
+            size_bytes += len(self._waiting[0].command)
+            if waiters and size_bytes > self._settings.batch_bytes_max:
+                break
             waiters.append(self._waiting.popleft())
-            size_bytes += len(waiters[-1].command)
         group = PendingGroup(self._next_group_id, term, now_ms, waiters)
         self._next_group_id = (self._next_group_id + 1) % (1 << 64)
         self._pending[group.group_id] = group
         return group
 
     def put_back(self, group_id: int) -> None:
-        """The group was not given to anybody after all: its commands wait again, before the others."""
+        """The group is in no log and never will be: its commands wait again, before the others."""
         group = self._pending.pop(group_id, None)
         if group is not None:
             self._waiting.extendleft(reversed(group.waiters))
@@ -133,11 +157,17 @@ class Proposals:
                 self.put_back(group_id)
 
     def applied(self, group_id: int, answers: Sequence[Answer]) -> None:
-        """The group was applied; unknown ids are those of an earlier life of this node."""
-        group = self._pending.pop(group_id, None)
-        if group is not None:
-            for waiter, answer in zip(group.waiters, answers, strict=True):
-                self._answer(waiter, answer)
+        """The group was applied, and those before it that were not never will be. Unknown ids are those of
+        an earlier life of this node."""
+        group = self._pending.get(group_id)
+        if group is None:
+            return
+        lost = list(takewhile(lambda earlier: earlier is not group, self._pending.values()))
+        del self._pending[group_id]
+        for waiter, answer in zip(group.waiters, answers, strict=True):
+            self._answer(waiter, answer)
+        for earlier in reversed(lost):
+            self.put_back(earlier.group_id)
 
     def term_applied(self, term: Term) -> None:
         """An entry of `term` was applied, so whatever an earlier leader was given and has not been

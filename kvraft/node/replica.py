@@ -304,8 +304,9 @@ class Replica:
         leader = self.raft.leader_id
         if leader is None:
             return
-        while self.proposals.has_waiting:
-            group = self.proposals.take_group(self.raft.term, now_ms)
+        term = self.raft.term
+        while self.proposals.has_waiting or self.proposals.suspects_loss(term, now_ms):
+            group = self.proposals.take_group(term, now_ms)
             request = ForwardedGroup(
                 group_id=group.group_id,
                 term=group.term,
@@ -405,16 +406,18 @@ class Replica:
         self._next_write.add(ready)
 
     def _start_write(self) -> None:
-        """One write at a time; what comes meanwhile is the next one. The state is not exchanged
-        under a flush."""
-        write = self._next_write
-        if self._current_write is not None or (write.snapshot is not None and self._flushing):
+        """One write at a time; what comes meanwhile is the next one. The state is not exchanged under a
+        flush: a snapshot then waits, and what depends on it."""
+        if self._current_write is not None:
             return
+        if self._flushing and self._next_write.snapshot is not None:
+            write = self._next_write.take_hard_state()
+        else:
+            write, self._next_write = self._next_write, PendingWrite()
         if write.is_durable_already:
             self._send_all(write.messages)
-            write.messages.clear()
             return
-        self._current_write, self._next_write = write, PendingWrite()
+        self._current_write = write
         self._disk.write_log(
             LogWrite(
                 installed_snapshot=write.snapshot,

@@ -3,7 +3,8 @@
 The order of effects is written here and nowhere else:
 
 1. `messages` may leave at once.
-2. `install_snapshot`, then `hard_state` and `entries`, go to stable storage as one write.
+2. `install_snapshot`, then `hard_state` and `entries`, go to stable storage as one write. (Where a
+   snapshot has to wait, hard state and the messages that promise only it may go ahead.)
 3. When that write is durable, `messages_after_persist` may leave, and `Persisted` (or
    `SnapshotInstalled`) is stepped. Writes complete in the order they were made; what was
    handed out while one is under way is the next one.

@@ -12,7 +12,7 @@ class Settings:
     election_timeout_ms: int = 600
     """T: a follower campaigns after T to 2T without a leader (5.2); a leader that hears no
     majority for T steps down (dissertation 6.2)."""
-    heartbeat_interval_ms: int = 100
+    heartbeat_interval_ms: int = 150
     append_bytes_max: int = 1 << 20
     """Of the entries of one AppendEntries; a single larger entry still goes, alone."""
     inflight_messages_max: int = 64

@@ -13,11 +13,12 @@ import structlog
 
 from kvraft.node.node import Node
 from kvraft.raft.messages import RequestVoteResponse
-from kvraft.raft.types import NodeId
+from kvraft.raft.types import NodeId, SnapshotMetadata
 from kvraft.rpc import convert, snapshots
 from kvraft.rpc.convert import PeerProtocolError
 from kvraft.rpc.peers import PeerNetwork
 from kvraft.rpc.streams import InboundStream
+from kvraft.storage.errors import StorageError
 from kvraft.storage.interfaces import SnapshotReceiver
 from kvraft.v1 import raft_pb2, raft_pb2_grpc
 
@@ -43,7 +44,9 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         self._network = network
         self._new_receiver = new_receiver
         self._vote_timeout_s = vote_timeout_ms / 1000
-        self._receiving: asyncio.Task[Any] | None = None
+        self._receiving: asyncio.Task[int] | None = None
+        self._reception = asyncio.Lock()
+        """Held while a snapshot is received, until nothing of it is under way any more."""
 
     async def RequestVote(  # noqa: N802 - the name of the RPC
         self, request: raft_pb2.RequestVoteRequest, context: Context
@@ -100,37 +103,44 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         # The newest transfer counts: an older one may hang on a connection that is gone.
         if self._receiving is not None:
             self._receiving.cancel()
-        self._receiving = asyncio.current_task()
-        receiver: SnapshotReceiver = await asyncio.to_thread(self._new_receiver)
-        logger.info("receiving snapshot", index=first.header.last_included_index)
         try:
             message = snapshots.header_to_message(first.header)
-            await snapshots.receive(request_iterator, message.snapshot, receiver)
+            self._receiving = asyncio.create_task(self._receive(request_iterator, message.snapshot))
+            generation = await self._receiving
         except (PeerProtocolError, ValueError) as error:
-            await asyncio.to_thread(receiver.abandon)
             await _refuse(context, str(error))
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(receiver.abandon))
-            raise
+        except StorageError as error:
+            self._node.fail(error)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the disk failed while the snapshot was received")
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            # gRPC would leave the sender without an answer, and with a view of its state open.
+            await context.abort(grpc.StatusCode.ABORTED, "a newer snapshot is being received")
         installed: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
         def on_installed(done: bool) -> None:
             if not installed.done():
                 installed.set_result(done)
 
-        self._node.replica.receive_snapshot(message, receiver.generation, on_installed)
+        self._node.replica.receive_snapshot(message, generation, on_installed)
         self._node.wake()
         outcome = await installed
         logger.info("snapshot received", index=message.snapshot.index, installed=outcome)
         return raft_pb2.InstallSnapshotResponse(term=self._node.replica.raft.term)
 
+    async def _receive(
+        self, parts: AsyncIterator[raft_pb2.InstallSnapshotRequest], metadata: SnapshotMetadata
+    ) -> int:
+        async with self._reception:
+            return await snapshots.receive(parts, metadata, self._new_receiver)
+
     async def _open(self, frames: AsyncIterator[Any], context: Context) -> NodeId:
-        """The first frame of a stream says who speaks; the headers that answer it say it was heard."""
+        """The first frame of a stream says who speaks."""
         first = await anext(frames, None)
         if first is None:
             await _refuse(context, "a stream begins with its envelope")
         await self._check(first.envelope, context)
-        await context.send_initial_metadata(())
         return NodeId(first.envelope.sender_id)
 
     async def _serve(
@@ -141,8 +151,10 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         sender: NodeId,
         on_frame: Callable[[T], None],
     ) -> None:
-        """Reads frames while a task writes the answers. A peer has one stream of a kind: a new one
-        ends the one before."""
+        """Reads frames while a task writes the answers. A peer has one stream of a kind: a new one ends
+        the one before, from which nothing is taken any more. A stream has its place before the headers tell
+        the peer that it was accepted, so that streams which carry something follow each other here as they
+        do there."""
         superseded = streams.get(sender)
         if superseded is not None:
             superseded.close()
@@ -150,6 +162,7 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         streams[sender] = stream
         writer = asyncio.create_task(stream.write_to(context))
         try:
+            await context.send_initial_metadata(())
             async for frame in frames:
                 if streams.get(sender) is not stream:
                     break
@@ -175,6 +188,12 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
             await _refuse(context, f"this is node {network.node_id}, not node {envelope.target_id}")
         if envelope.sender_id not in members or envelope.sender_id == network.node_id:
             await _refuse(context, f"node {envelope.sender_id} is not a peer of node {network.node_id}")
+
+
+def _is_cancelled() -> bool:
+    """Whether this very task is, and not only one it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _refuse(context: Context, why: str) -> NoReturn:

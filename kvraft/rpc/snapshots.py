@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import struct
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
 
 import grpc.aio
@@ -155,10 +156,48 @@ def header_to_message(header: raft_pb2.InstallSnapshotRequest.Header) -> Install
 async def receive(
     parts: AsyncIterator[raft_pb2.InstallSnapshotRequest],
     metadata: SnapshotMetadata,
+    new_receiver: Callable[[], SnapshotReceiver],
+) -> int:
+    """Writes the rows that follow a header beside the state and checks the whole: the generation.
+
+    If anything fails, or the caller is cancelled, no thread writes any more and what was received is
+    deleted when this ends. Raises PeerProtocolError if the peer breaks the protocol; StorageError if the own
+    disk fails.
+    """
+    begun: list[SnapshotReceiver] = []
+    logger.info("receiving snapshot", index=metadata.index)
+    try:
+        await _in_thread(lambda: begun.append(new_receiver()))
+        await _receive_rows(parts, metadata, begun[0])
+    except BaseException:
+        for receiver in begun:
+            await _in_thread(receiver.abandon)
+        raise
+    return begun[0].generation
+
+
+async def _in_thread(work: Callable[[], None]) -> None:
+    """Does `work` in a thread. Whoever is cancelled meanwhile learns of it when the thread has ended, as
+    nothing can stop that, and two that write at once know nothing of each other."""
+    running = asyncio.get_running_loop().run_in_executor(None, work)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait((running,))
+        except asyncio.CancelledError as error:
+            cancelled = error
+    failure = running.exception()
+    if cancelled is not None:
+        raise cancelled
+    if failure is not None:
+        raise failure
+
+
+async def _receive_rows(
+    parts: AsyncIterator[raft_pb2.InstallSnapshotRequest],
+    metadata: SnapshotMetadata,
     receiver: SnapshotReceiver,
 ) -> None:
-    """Writes the rows that follow a header and checks the whole. Raises PeerProtocolError if the peer
-    breaks the protocol; StorageError if the own disk fails."""
     checksum = RowsChecksum()
     async for part in parts:
         match part.WhichOneof("part"):
@@ -167,7 +206,7 @@ async def receive(
                 if len(keys) != len(values):
                     raise PeerProtocolError(f"a snapshot chunk has {len(keys)} keys and {len(values)} values")
                 rows = list(zip(keys, values, strict=True))
-                await asyncio.to_thread(_write_chunk, receiver, rows, checksum)
+                await _in_thread(partial(_write_chunk, receiver, rows, checksum))
             case "trailer":
                 trailer = part.trailer
                 if (trailer.row_count, trailer.checksum) != (checksum.row_count, checksum.digest()):
@@ -175,7 +214,7 @@ async def receive(
                         f"a snapshot of {trailer.row_count} rows arrived as {checksum.row_count} rows "
                         "or with another checksum"
                     )
-                await asyncio.to_thread(_finish, receiver, metadata, trailer.state_digest)
+                await _in_thread(partial(_finish, receiver, metadata, trailer.state_digest))
                 return
             case _:
                 raise PeerProtocolError("a snapshot part is of a kind this node does not know")

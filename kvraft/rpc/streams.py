@@ -93,6 +93,7 @@ class OutboundStream(Generic[Request, Response]):
         if self._task is not None:
             self._task.cancel()
             self._task = self._queue = None
+            self.is_connected = False  # as the task will find too, but perhaps only after the next `open`
 
     def send(self, frame: Request) -> bool:
         """Puts a frame in order behind the others. False: there is no stream, and it was not taken."""

@@ -186,7 +186,7 @@ class SimulatedDisk:
         assert self._state is not None
         self._state.close()
         self._state = self._open(generation)
-        self.delete_superseded(generation)
+        self._run(self._state_queue, "discard", lambda: self.delete_superseded(generation), None)
         self.report.events["snapshot installed"] += 1
         return self._state
 

@@ -32,6 +32,7 @@ FAULTS = frozenset(
         "one-way partition",
         "partial partition",
         "pause",
+        "sender of a waiting snapshot isolated",
         "slow disk",
         "snapshot answer lost",
         "snapshot sender gave up",

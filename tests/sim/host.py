@@ -89,6 +89,8 @@ class World:
         """The nodes' chance, where elections are to collide."""
         self.hosts: dict[NodeId, Host] = {}
         self.on_crash: Callable[[Host], None] = lambda _: None
+        self.on_snapshot_waiting: Callable[[Host], None] = lambda _: None
+        """Told of the sender of a snapshot that has arrived and has to wait for a flush."""
 
 
 class Host:
@@ -205,7 +207,8 @@ class Host:
         life = self.life
         while self._backlog and self.life == life:
             self._backlog.popleft()()
-        self.wake()
+        if self.life == life:
+            self.wake()
 
     def say(self, what: str) -> None:
         self.world.report.say(self.name, what)

@@ -43,6 +43,7 @@ from kvraft.storage.state import tables
 from kvraft.storage.state.memory_engine import MemoryEngine
 from kvraft.storage.state.store import LayeredState
 from tests.sim.disk import SimulatedDisk
+from tests.sim.network import Network
 from tests.sim.simulation import Result, run
 
 Patch = pytest.MonkeyPatch
@@ -307,6 +308,33 @@ def _collected_entries_are_not_replaced(patch: Patch) -> None:
     patch.setattr(pending_write.PendingWrite, "add", add)
 
 
+def _accepts_before_the_snapshot(patch: Patch) -> None:
+    """While a snapshot waits for a flush, what depends on it leaves with what does not."""
+
+    def take_hard_state(self: pending_write.PendingWrite) -> pending_write.PendingWrite:
+        write = pending_write.PendingWrite()
+        write.hard_state, self.hard_state = self.hard_state, None
+        write.messages, self.messages = self.messages, []
+        return write
+
+    patch.setattr(pending_write.PendingWrite, "take_hard_state", take_hard_state)
+
+
+def _streams_overtake_each_other(patch: Patch) -> None:
+    """What a broken stream held arrives behind what came on the next one."""
+    break_connection = Network.break_connection
+
+    def keep_what_is_under_way(self: Network, follower: NodeId, leader: NodeId) -> None:
+        connection = self._connections.get((follower, leader))
+        break_connection(self, follower, leader)
+        if connection is not None:
+            connection.is_alive = True
+            for payload in connection.held[True]:
+                self._timeline.after(900_000, self.receivers[leader], follower, payload)
+
+    patch.setattr(Network, "break_connection", keep_what_is_under_way)
+
+
 def _installation_deletes_what_is_received(patch: Patch) -> None:
     def delete_all_others(disk: SimulatedDisk, generation: int) -> None:
         disk.generations = {generation: disk.generations[generation]}
@@ -340,6 +368,8 @@ MUTANTS = (
     Mutant("not applied: answered when no leader is known", _not_applied_on_losing_the_leader),
     Mutant("not applied: answered after a time", _not_applied_after_a_time),
     Mutant("group given to a leader twice", _gives_a_group_twice),
+    Mutant("accepted before the snapshot is durable", _accepts_before_the_snapshot),
+    Mutant("a stream's rest taken after the next one's", _streams_overtake_each_other),
     Mutant("installation deletes a newer snapshot", _installation_deletes_what_is_received),
 )
 

@@ -60,6 +60,7 @@ class Nemesis:
         self._faults = [fault for fault in faults if chance.random() < share] or faults
         self._pause_us = chance.choice((300, 800, 2_000)) * MS_US
         world.on_crash = self._restart_later
+        world.on_snapshot_waiting = self._isolate_sender
         self._begin_later()
 
     def heal(self) -> None:
@@ -137,8 +138,17 @@ class Nemesis:
             case 1:
                 pairs = [(other, victim) for other in others]
             case _:
-                pairs = [(victim, other) for other in others] + [(other, victim) for other in others]
+                pairs = self._pairs_of(victim)
         self._block("leader isolated", pairs)
+
+    def _isolate_sender(self, sender: Host) -> None:
+        """The others elect a new leader, and who waits for a flush may have to vote for it."""
+        if not self._is_over:
+            self._block("sender of a waiting snapshot isolated", self._pairs_of(sender.node_id))
+
+    def _pairs_of(self, node_id: NodeId) -> list[Pair]:
+        others = [node for node in self._world.network.node_ids if node != node_id]
+        return [(node_id, other) for other in others] + [(other, node_id) for other in others]
 
     def _clog(self) -> None:
         links = list(self._world.network.links)

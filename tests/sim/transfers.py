@@ -87,6 +87,8 @@ class Reception:
             receiver.reception._fail()
         receiver.reception = self
         self._generation = receiver.disk.begin_receiving()
+        if receiver.world.transfer_cuts and self._sender.chance.random() < 0.3:
+            self._flush_slowly()
         self._later(self._next_chunk)
 
     def _next_chunk(self) -> None:
@@ -141,6 +143,8 @@ class Reception:
             self._slow_down()
         replica.receive_snapshot(message, self._generation, self._installed)
         self._receiver.wake()
+        if world.transfer_cuts and self._receiver.disk.is_flushing and self._sender.chance.random() < 0.5:
+            world.on_snapshot_waiting(self._sender)
 
     def _slow_down(self) -> None:
         """The installation takes so long that the next attempt meets it."""
@@ -151,6 +155,16 @@ class Reception:
             disk.slowness = 1.0
 
         self._sender.world.timeline.after(chance.randrange(200, 1_500) * MS_US, recover)
+
+    def _flush_slowly(self) -> None:
+        """Flushes take so long that the snapshot may have to wait for one."""
+        disk, chance = self._receiver.disk, self._sender.chance
+        disk.flush_slowness = 400.0
+
+        def recover() -> None:
+            disk.flush_slowness = 1.0
+
+        self._sender.world.timeline.after(chance.randrange(1_000, 4_000) * MS_US, recover)
 
     def _installed(self, installed: bool) -> None:
         self._receiver.world.report.events["snapshot received" if installed else "snapshot not wanted"] += 1

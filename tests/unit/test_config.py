@@ -228,7 +228,7 @@ def test_an_error_names_its_source(path: Path) -> None:
     ("key", "minimum", "maximum"),
     [
         ("node_id", 1, (1 << 63) - 1),
-        ("election_timeout_ms", 200, 60_000),
+        ("election_timeout_ms", 300, 60_000),
         ("heartbeat_interval_ms", 10, 300),
         ("flush_interval_ms", 100, 600_000),
         ("log_retained_bytes", 0, 1 << 50),

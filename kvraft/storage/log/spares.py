@@ -110,7 +110,8 @@ class Spares:
         spare = self._directory / SPARE_NAME
         while self._retired:
             segment = self._retired[0]
-            recyclable = segment.size_bytes == self._segment_bytes and not spare.exists()
+            is_there = segment.path.exists()  # not if it was only the fsync that failed last time
+            recyclable = is_there and segment.size_bytes == self._segment_bytes and not spare.exists()
             if recyclable:
                 os.rename(segment.path, spare)
             else:

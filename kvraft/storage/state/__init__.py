@@ -17,7 +17,8 @@ hashes is kept as a digest of the whole, which the nodes compare (`digest`).
 from kvraft.storage.state.generations import (
     FIRST_GENERATION,
     discard_state,
-    exchange_state,
+    discard_superseded,
+    open_received,
     open_state,
     receive_state,
 )
@@ -29,7 +30,8 @@ __all__ = [
     "LayeredState",
     "MemoryEngine",
     "discard_state",
-    "exchange_state",
+    "discard_superseded",
+    "open_received",
     "open_state",
     "receive_state",
 ]

@@ -46,16 +46,22 @@ def open_state(directory: Path, generation: int, *, voters: tuple[int, ...] = ()
     return _open(path, voters)
 
 
-def exchange_state(directory: Path, generation: int) -> LayeredState:
-    """Opens a received state while the node runs, and deletes the older ones; views of them stay good.
-    Younger ones may be arriving just now, and stay. Raises DataDirectoryError, StorageError,
-    CorruptionError."""
-    state = _open(_path(directory, generation), ())
+def open_received(directory: Path, generation: int) -> LayeredState:
+    """Opens a received state while the node runs. The older ones are for `discard_superseded`. Raises
+    DataDirectoryError, StorageError, CorruptionError."""
+    return _open(_path(directory, generation), ())
+
+
+def discard_superseded(directory: Path, generation: int) -> None:
+    """Deletes every state older than the present one; views of them stay good. Younger ones may be
+    arriving just now, and stay. What a crash leaves behind is deleted by the next start.
+
+    Deleting a large file takes long, so this is for a thread in the background. Raises StorageError.
+    """
     with _errors_of(directory):
         for other in _generations(directory):
             if other < generation:
                 shutil.rmtree(_path(directory, other))
-    return state
 
 
 def discard_state(directory: Path, generation: int) -> None:
@@ -83,7 +89,7 @@ class StateReceiver:
         self._last_key = b""
         self._digest = 0
         self._lock = threading.Lock()
-        """A transfer that is given up is abandoned in one thread while another may still write."""
+        """Whoever abandons a state need not know whether a thread still writes it."""
 
     def write_rows(self, rows: list[tuple[bytes, bytes]]) -> None:
         with self._lock:

@@ -93,6 +93,59 @@ def test_a_group_that_was_not_given_to_anybody_waits_again_before_the_others(cli
     assert client.told == []
 
 
+def test_a_group_that_is_missing_before_a_later_one_waits_again(client: Client) -> None:
+    for command in (b"a", b"b"):
+        client.submit(command)
+        client.proposals.take_group(T1, 0)
+    client.submit(b"c")
+    later = client.proposals.take_group(T1, 0)
+    client.submit(b"d")
+    latest = client.proposals.take_group(T1, 0)
+    client.proposals.applied(later.group_id, [answer(1)])
+    assert client.told == [(b"c", answer(1))]
+    assert client.proposals.take_group(T1, 0).commands == (b"a", b"b"), "and no longer the later one"
+    client.proposals.applied(latest.group_id, [answer(2)])
+    assert client.told[1:] == [(b"d", answer(2))]
+    assert client.proposals.in_flight == 2
+
+
+def test_a_group_without_commands_asks_whether_those_before_it_were_lost(client: Client) -> None:
+    client.submit(b"a")
+    client.proposals.take_group(T1, 0)
+    probe = client.proposals.take_group(T1, 500)
+    assert (probe.commands, probe.grows_state) == ((), False)
+    client.proposals.applied(probe.group_id, [])
+    assert client.proposals.take_group(T1, 501).commands == (b"a",)
+    assert client.told == []
+
+
+def test_a_loss_is_suspected_when_the_leader_is_silent_about_what_it_was_given(client: Client) -> None:
+    suspects = client.proposals.suspects_loss
+    assert not suspects(T1, 10_000), "nothing was given"
+    client.submit(b"a")
+    assert not suspects(T1, 10_000), "nor here"
+    client.proposals.take_group(T1, 100)
+    assert not suspects(T1, 599)
+    assert suspects(T1, 600)
+    assert not suspects(T2, 600), "an entry of the new term will tell"
+    client.proposals.take_group(T1, 600)
+    assert not suspects(T1, 1_099), "it was asked"
+    assert suspects(T1, 1_100), "and the question may be lost as well"
+    client.proposals.give_up("of a test")
+    assert not suspects(T1, 10_000), "nobody waits any more"
+
+
+def test_a_refusal_that_comes_too_late_changes_nothing(client: Client) -> None:
+    client.submit(b"a")
+    refused = client.proposals.take_group(T1, 0)
+    client.submit(b"b")
+    client.proposals.applied(client.proposals.take_group(T1, 0).group_id, [answer(1)])
+    for reason in (Reason.NO_LEADER, Reason.OVERLOADED, Reason.NO_SPACE):
+        client.proposals.refused(refused.group_id, reason)
+    assert client.proposals.take_group(T1, 0).commands == (b"a",)
+    assert not client.proposals.has_waiting
+
+
 def test_a_refusal_for_leadership_lets_the_commands_wait_for_the_next_leader(client: Client) -> None:
     client.submit(b"a")
     group = client.proposals.take_group(T1, 0)

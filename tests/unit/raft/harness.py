@@ -265,7 +265,7 @@ class Cluster:
         `terms`: its current term, if that is not its last entry's."""
         ids = range(1, voters + 1) if isinstance(voters, int) else voters
         self.configuration = Configuration(tuple(map(NodeId, ids)), tuple(map(NodeId, learners)))
-        self.settings = settings or Settings()
+        self.settings = settings or Settings(heartbeat_interval_ms=100)
         self.writes_at_once = writes_at_once
         """Whether every write completes by itself; otherwise `complete_write` does it."""
         self.network: list[Message] = []

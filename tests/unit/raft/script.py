@@ -111,7 +111,7 @@ class ScriptedCluster(Cluster):
             learners=learners,
             logs=logs,
             terms=terms,
-            settings=Settings(**limits),
+            settings=Settings(**{"heartbeat_interval_ms": 100, **limits}),
             writes_at_once=writes_at_once,
         )
         self.observer = self.tell

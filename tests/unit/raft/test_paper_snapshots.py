@@ -123,7 +123,7 @@ def test_no_snapshot_is_sent_to_one_that_does_not_answer() -> None:
 def test_the_snapshot_of_a_window_that_was_lost_is_of_the_applied_state() -> None:
     """The answer to a heartbeat finds what was in flight lost and compacted. The snapshot that is
     offered then is of the state after everything that is applied in the same turn."""
-    cluster = Cluster(3, settings=Settings(inflight_messages_max=1))
+    cluster = Cluster(3, settings=Settings(heartbeat_interval_ms=100, inflight_messages_max=1))
     cluster.elect(1)
     cluster.pass_ms(100)
     cluster.cut((1, 3))

@@ -523,3 +523,32 @@ def test_a_crash_while_compacting_leaves_no_gap(tmp_path: Path, monkeypatch: pyt
             assert nth > 3
             return
     raise AssertionError("compacting never ended")
+
+
+@pytest.mark.parametrize("nth", range(3))
+def test_segments_whose_deletion_failed_go_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nth: int
+) -> None:
+    log = create(tmp_path)
+    for index in range(1, 13):
+        log.append(write(index, index, data=b"x" * 1000))
+        log._spares.wait()
+    retired = segments(tmp_path)[:3]
+    base_index = log.plan_compaction(Index(9), 0)
+    fails = iter([False] * nth + [True])
+
+    def fail_once(path: Path) -> None:
+        if next(fails, False):
+            raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("kvraft.storage.log.spares.fsync_directory", fail_once)
+        log.compact(base_index)
+        log._spares.wait()
+    assert log.spare_failure is not None
+    for index in range(13, 21):  # takes the spare and wants another one
+        log.append(write(index, index, data=b"x" * 1000))
+        log._spares.wait()
+    assert log.spare_failure is None
+    assert not [path for path in retired if path.exists()]
+    log.close()

@@ -17,8 +17,9 @@ from kvraft.storage.state import (
     FIRST_GENERATION,
     LayeredState,
     discard_state,
-    exchange_state,
+    discard_superseded,
     generations,
+    open_received,
     open_state,
     receive_state,
 )
@@ -97,7 +98,7 @@ def test_a_state_that_the_log_names_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(DataDirectoryError, match=r"00000004 as the state, but it is not there; .* re-seed"):
         open_state(tmp_path, 4)
     with pytest.raises(DataDirectoryError, match="not there"):
-        exchange_state(tmp_path, 4)
+        open_received(tmp_path, 4)
 
 
 def test_a_received_state_is_what_was_sent(tmp_path: Path) -> None:
@@ -107,7 +108,8 @@ def test_a_received_state_is_what_was_sent(tmp_path: Path) -> None:
         receiver.write_rows([row])
     receiver.write_rows([])
     receiver.finish(METADATA, digest_of(ROWS))
-    state = exchange_state(tmp_path, receiver.generation)
+    state = open_received(tmp_path, receiver.generation)
+    discard_superseded(tmp_path, receiver.generation)
     assert list(state.scan(b"", None)) == ROWS
     assert state.applied == Applied(
         index=Index(7), term=Term(3), voters=(1, 2), learners=(9,), digest=digest_of(ROWS)
@@ -231,18 +233,47 @@ def test_a_disk_that_refuses_is_a_storage_error(tmp_path: Path) -> None:
         open_first(tmp_path / "file")
 
 
-def test_an_exchange_keeps_what_arrives_just_now(tmp_path: Path) -> None:
+def test_what_arrives_just_now_is_not_superseded(tmp_path: Path) -> None:
     open_first(tmp_path).close()
     second = receive(tmp_path, ROWS)
     arriving = receive_state(tmp_path)
     arriving.write_rows(ROWS)
-    exchange_state(tmp_path, second).close()
+    discard_superseded(tmp_path, second)
     assert names(tmp_path) == ["00000002", "00000003"]
     arriving.finish(METADATA, digest_of(ROWS))
-    state = exchange_state(tmp_path, arriving.generation)
+    state = open_received(tmp_path, arriving.generation)
+    discard_superseded(tmp_path, arriving.generation)
     assert state.verify() == 3
     state.close()
     assert names(tmp_path) == ["00000003"]
+
+
+def test_opening_a_received_state_deletes_nothing(tmp_path: Path) -> None:
+    """Which takes long; it is done elsewhere, and may be cut off by a crash."""
+    open_first(tmp_path).close()
+    open_received(tmp_path, receive(tmp_path, ROWS)).close()
+    assert names(tmp_path) == ["00000001", "00000002"]
+
+
+def test_superseded_states_are_gone_after_a_crash_at_any_moment_of_their_deletion(tmp_path: Path) -> None:
+    crashes = 0
+    while True:
+        directory = tmp_path / f"state{crashes}"
+        open_first(directory).close()
+        receive(directory, ROWS)
+        current = receive(directory, ROWS)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            crash = CrashAt(monkeypatch, crashes)
+            with contextlib.suppress(Crash):
+                discard_superseded(directory, current)
+        state = open_state(directory, current)
+        assert state.verify() == 3
+        state.close()
+        assert names(directory) == ["00000003"]
+        if not crash.reached:
+            break
+        crashes += 1
+    assert crashes > 3
 
 
 def test_views_of_an_exchanged_state_stay_good(tmp_path: Path) -> None:
@@ -257,7 +288,8 @@ def test_views_of_an_exchanged_state_stay_good(tmp_path: Path) -> None:
     view = old.view()
     generation = receive(tmp_path, ROWS)
     old.close()
-    state = exchange_state(tmp_path, generation)
+    state = open_received(tmp_path, generation)
+    discard_superseded(tmp_path, generation)
     assert list(view.scan(b"", None)) == [(b"old", bytes(5000)), (b"older", b"memory")]
     assert list(state.scan(b"", None)) == ROWS
     state.close()
