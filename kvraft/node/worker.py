@@ -29,11 +29,17 @@ class Worker:
         self._thread.start()
 
     def run(self, job: Callable[[], T], on_done: Callable[[T], None]) -> None:
-        """Runs `job` in the thread, then `on_done(result)` in the loop."""
+        """Runs `job` in the thread, then `on_done(result)` in the loop. What either raises is a failure."""
 
         def work() -> None:
             result = job()
-            self._loop.call_soon_threadsafe(on_done, result)
+            self._loop.call_soon_threadsafe(tell, result)
+
+        def tell(result: T) -> None:
+            try:
+                on_done(result)
+            except Exception as error:  # noqa: BLE001 - the loop would only log it
+                self._on_failure(error)
 
         self._jobs.put(work)
 
