@@ -9,6 +9,7 @@ import platform
 import sys
 import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from bench import echo, kvraft_cluster
+from bench import echo, kvraft_cluster, library
 from bench.load import Measured, Workload, run
 from bench.peers import etcd
 from bench.processes import cpu_seconds, resident_bytes, running
@@ -26,18 +27,19 @@ VALUE_BYTES = 256
 BATCH = 100
 BATCH_CALLERS = 8
 CALLERS = (1, 64, 256)
+LIBRARY_CALLERS = (1, 64, 1_000)
 IDLE_SECONDS = 10.0
 TABLE_COLUMNS = 120
 
 Results = dict[str, Measured]
 
 
-def _workloads(store: object, value: bytes) -> dict[str, Workload]:
+def _workloads(store: object, value: bytes, callers_of_calls: Iterable[int] = CALLERS) -> dict[str, Workload]:
     put, get, batch = (getattr(store, name) for name in ("put", "get", "batch"))
     found: dict[str, Workload] = {}
-    for callers in CALLERS:
+    for callers in callers_of_calls:
         found[f"put, {callers} callers"] = put(callers, value)
-    for callers in CALLERS:
+    for callers in callers_of_calls:
         found[f"get, {callers} callers"] = get(callers)
     found[f"batches of {BATCH} puts, {BATCH_CALLERS} callers"] = batch(BATCH_CALLERS, value, BATCH)
     return found
@@ -61,7 +63,21 @@ def _bench_echo(directory: Path, value: bytes, seconds: float, console: Console)
         return asyncio.run(_drive(f"127.0.0.1:{port}", workloads, seconds, console))
 
 
-def _bench_kvraft(directory: Path, value: bytes, seconds: float, console: Console) -> tuple[Results, str]:
+async def _drive_library(addresses: Sequence[str], value: bytes, seconds: float, console: Console) -> Results:
+    results: Results = {}
+    for kind, call in (("put", library.put(value)), ("get", library.get())):
+        for callers in LIBRARY_CALLERS:
+            name = f"{kind}, {callers} callers"
+            results[name] = await library.run(addresses, call, callers=callers, seconds=seconds)
+            console.print(
+                f"  library, {name}: {results[name].operations_per_s:,.0f}/s", style="dim", highlight=False
+            )
+    return results
+
+
+def _bench_kvraft(
+    directory: Path, value: bytes, seconds: float, console: Console
+) -> tuple[Results, Results, str]:
     with kvraft_cluster.cluster(directory) as cluster:
         leader = asyncio.run(kvraft_cluster.leader_address(cluster))
         time.sleep(1)
@@ -73,17 +89,19 @@ def _bench_kvraft(directory: Path, value: bytes, seconds: float, console: Consol
         resident = [resident_bytes(pid) / (1 << 20) for pid in cluster.pids]
         idle = f"idle node: {max(shares):.1%} of a core, {max(resident):.0f} MiB resident (the most of three)"
         results = asyncio.run(_drive(leader, _workloads(kvraft_cluster, value), seconds, console))
-        return results, idle
+        through_library = asyncio.run(_drive_library(cluster.addresses, value, seconds, console))
+        return results, through_library, idle
 
 
 def _bench_etcd(directory: Path, value: bytes, seconds: float, console: Console) -> Results:
     with etcd.cluster(directory) as addresses:
         leader = asyncio.run(etcd.leader_address(addresses))
-        return asyncio.run(_drive(leader, _workloads(etcd, value), seconds, console))
+        callers = sorted({*CALLERS, *LIBRARY_CALLERS})
+        return asyncio.run(_drive(leader, _workloads(etcd, value, callers), seconds, console))
 
 
-def _table(kvraft: Results, echoes: Results, etcds: Results) -> Table:
-    table = Table(title=f"operations per second, {VALUE_BYTES}-byte values, fsynced on a majority")
+def _table(title: str, kvraft: Results, echoes: Results, etcds: Results) -> Table:
+    table = Table(title=f"{title}: operations per second, {VALUE_BYTES}-byte values, fsynced on a majority")
     table.add_column("workload")
     for name in ("kvraft", "p50 ms", "p99 ms", "of echo"):
         table.add_column(name, justify="right")
@@ -122,7 +140,7 @@ def main(seconds: float, json_file: click.utils.LazyFile | None, data_dir: Path 
         console.print("bare grpc.aio echo, one process")
         echoes = _bench_echo(directories["echo"], value, seconds, console)
         console.print("kvraft, three nodes, driven at the leader")
-        kvraft, idle = _bench_kvraft(directories["kvraft"], value, seconds, console)
+        kvraft, through_library, idle = _bench_kvraft(directories["kvraft"], value, seconds, console)
         etcds: Results = {}
         if etcd.is_installed():
             console.print("etcd, three nodes")
@@ -131,10 +149,11 @@ def main(seconds: float, json_file: click.utils.LazyFile | None, data_dir: Path 
             console.print(
                 "etcd is not installed: no comparison with it (Debian: apt-get install etcd-server)"
             )
-    wide.print(_table(kvraft, echoes, etcds))
+    wide.print(_table("one call, one message", kvraft, echoes, etcds))
+    wide.print(_table("through the client library", through_library, {}, etcds))
     console.print(idle, highlight=False)
     if json_file is not None:
-        stores = {"echo": echoes, "kvraft": kvraft, "etcd": etcds}
+        stores = {"echo": echoes, "kvraft": kvraft, "kvraft library": through_library, "etcd": etcds}
         json.dump(
             {store: {k: asdict(v) for k, v in found.items()} for store, found in stores.items()}, json_file
         )

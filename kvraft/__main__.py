@@ -69,6 +69,9 @@ _FLAG_HELP = {
     "log_retained_bytes": "Log kept for members that were away.",
     "disk_reserve_bytes": "With less free disk, writes that grow the state are refused.",
     "memory_bytes_max": "Applied writes held in memory until they are flushed.",
+    "history_revisions_max": "Revisions whose changes are kept for watches.",
+    "history_bytes_max": "Disk that these changes may take.",
+    "history_age_ms_max": "How long these changes are kept.",
     "log_level": "How much is logged to stderr.",
     "log_format": "For people or for machines.",
 }

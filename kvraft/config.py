@@ -52,6 +52,9 @@ class ServerConfig:
     disk_reserve_bytes: int = 256 << 20
     """With less free on the disk, writes that grow the state are refused."""
     memory_bytes_max: int = NodeSettings().memory_bytes_max
+    history_revisions_max: int = NodeSettings().history_revisions_max
+    history_bytes_max: int = NodeSettings().history_bytes_max
+    history_age_ms_max: int = NodeSettings().history_age_ms_max
     log_level: LogLevel = "info"
     log_format: LogFormat = "text"
     insecure: bool = False
@@ -239,6 +242,9 @@ KEYS: Mapping[str, _Kind] = {
     "log_retained_bytes": _whole_number(0, 1 << 50, _BYTES),
     "disk_reserve_bytes": _whole_number(0, 1 << 50, _BYTES),
     "memory_bytes_max": _whole_number(32 << 20, 1 << 40, _BYTES),
+    "history_revisions_max": _whole_number(1, 1 << 40, ""),
+    "history_bytes_max": _whole_number(0, 1 << 50, _BYTES),
+    "history_age_ms_max": _whole_number(0, 1 << 50, _MILLISECONDS),
     "log_level": _text("debug|info|warning|error", "LEVEL", "debug, info, warning or error"),
     "log_format": _text("text|json", "FORMAT", "text or json"),
     "insecure": _Kind("true or false", "BOOLEAN", _read_boolean, _read_boolean_text),

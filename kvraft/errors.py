@@ -32,6 +32,22 @@ class Reason(Enum):
     """A disk is nearly full; reads and deletes go on."""
     REVISION_NOT_REACHED = "REVISION_NOT_REACHED"
     """The node did not come as far as `min_revision` in time."""
+    UNKNOWN_CLIENT = "UNKNOWN_CLIENT"
+    """The client id of a numbered write is not registered, or no longer."""
+    STALE_SEQUENCE = "STALE_SEQUENCE"
+    """The client has said that it has the answer to this number, which is therefore forgotten."""
+    TOO_MANY_UNACKNOWLEDGED = "TOO_MANY_UNACKNOWLEDGED"
+    """As many answers are kept for the client as it may have."""
+    LEASE_NOT_FOUND = "LEASE_NOT_FOUND"
+    """There is no such lease; it may have ended."""
+    LEASE_EXISTS = "LEASE_EXISTS"
+    """The id that was asked for is in use."""
+    RANGE_TOO_LARGE = "RANGE_TOO_LARGE"
+    """A transaction would look at, delete or answer more than one may."""
+    COMPACTED = "COMPACTED"
+    """Changes were asked for that are older than the history that is kept."""
+    ANSWER_TOO_LARGE = "ANSWER_TOO_LARGE"
+    """The write was applied, but what it answers is too large to be sent or kept."""
     SLOW_READER = "SLOW_READER"
     """A stream was cut off because its caller did not read on; nothing was changed."""
     INTERNAL = "INTERNAL"
@@ -113,6 +129,15 @@ def revision_not_reached(min_revision: int, revision: int) -> RequestError:
     return RequestError(
         Reason.REVISION_NOT_REACHED,
         f"revision {min_revision} was asked for, but this node is at {revision}; wait, or ask another node",
+    )
+
+
+def answer_too_large() -> RequestError:
+    return RequestError(
+        Reason.ANSWER_TOO_LARGE,
+        "the write was applied, but what it answers is too large to be sent; read what it wrote, and ask for "
+        "less next time",
+        applied="unknown",
     )
 
 

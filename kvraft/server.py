@@ -22,7 +22,7 @@ from grpc_reflection.v1alpha import reflection
 
 from kvraft import exit_codes
 from kvraft.config import ServerConfig
-from kvraft.machine.machine import UnknownCommandError
+from kvraft.machine.errors import UnknownCommandError
 from kvraft.node.disk import ThreadedDisk
 from kvraft.node.node import Node
 from kvraft.node.replica import Replica
@@ -32,17 +32,32 @@ from kvraft.raft.settings import Settings
 from kvraft.raft.state import SafetyViolationError
 from kvraft.raft.types import NodeId
 from kvraft.rpc import channels
+from kvraft.rpc.client_service import ClientServicer
 from kvraft.rpc.cluster_service import ClusterServicer
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_service import KvServicer
+from kvraft.rpc.lease_service import LeaseServicer
 from kvraft.rpc.peers import PeerNetwork
+from kvraft.rpc.pipeline_service import PipelineServicer
 from kvraft.rpc.raft_service import RaftServicer
 from kvraft.storage.data_directory import DataDirectory
 from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
 from kvraft.storage.interfaces import Identity, StateStore
 from kvraft.storage.log import SegmentedLog
 from kvraft.storage.state import FIRST_GENERATION, open_state, receive_state
-from kvraft.v1 import cluster_pb2, cluster_pb2_grpc, kv_pb2, kv_pb2_grpc, raft_pb2_grpc
+from kvraft.v1 import (
+    client_pb2,
+    client_pb2_grpc,
+    cluster_pb2,
+    cluster_pb2_grpc,
+    kv_pb2,
+    kv_pb2_grpc,
+    lease_pb2,
+    lease_pb2_grpc,
+    pipeline_pb2,
+    pipeline_pb2_grpc,
+    raft_pb2_grpc,
+)
 
 logger = structlog.get_logger(__name__)
 
@@ -53,7 +68,10 @@ STOP_GRACE_S = 2.0
 """How long calls that are under way may take to end once the ports close."""
 SERVED = (
     kv_pb2.DESCRIPTOR.services_by_name["KvService"].full_name,
+    client_pb2.DESCRIPTOR.services_by_name["ClientService"].full_name,
     cluster_pb2.DESCRIPTOR.services_by_name["ClusterService"].full_name,
+    pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"].full_name,
+    lease_pb2.DESCRIPTOR.services_by_name["LeaseService"].full_name,
 )
 """The services of the client port, for health and reflection."""
 
@@ -151,6 +169,9 @@ class _Server:
                 flush_interval_ms=config.flush_interval_ms,
                 memory_bytes_max=config.memory_bytes_max,
                 log_retained_bytes=config.log_retained_bytes,
+                history_revisions_max=config.history_revisions_max,
+                history_bytes_max=config.history_bytes_max,
+                history_age_ms_max=config.history_age_ms_max,
             ),
             raft_settings=Settings(
                 election_timeout_ms=config.election_timeout_ms,
@@ -178,6 +199,13 @@ class _Server:
         )
         headers = ResponseHeaders(cluster_id=config.cluster_id, node=node)
         kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(node, headers), self._client_server)
+        client_pb2_grpc.add_ClientServiceServicer_to_server(
+            ClientServicer(node, headers), self._client_server
+        )
+        lease_pb2_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(node, headers), self._client_server)
+        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(
+            PipelineServicer(node, headers), self._client_server
+        )
         cluster_pb2_grpc.add_ClusterServiceServicer_to_server(
             ClusterServicer(
                 node,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from kvctl.failure import Failure
 from kvctl.settings import Settings
 
 if TYPE_CHECKING:
-    from kvraft.client import KvraftError, SyncClient
+    from kvraft.client import Client, KvraftError, SyncClient
 
 
 @contextmanager
@@ -31,6 +31,23 @@ def connect(settings: Settings) -> Iterator[SyncClient]:
         raise click.UsageError(str(error)) from None
     try:
         with client:
+            yield client
+    except KvraftError as error:
+        raise _failure(error) from error
+
+
+@asynccontextmanager
+async def connect_async(settings: Settings) -> AsyncIterator[Client]:
+    """The same for what needs an event loop."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from kvraft.client import Client, KvraftError
+
+    try:
+        client = Client(settings.endpoints, timeout_s=settings.timeout_s)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        async with client:
             yield client
     except KvraftError as error:
         raise _failure(error) from error
@@ -52,6 +69,9 @@ def _exit_code(error: KvraftError) -> ExitCode:
     from kvraft.client import (
         DeadlineExceeded,
         InvalidArgument,
+        LeaseExists,
+        LeaseLost,
+        LeaseNotFound,
         OutcomeUnknown,
         ResourceExhausted,
         Unavailable,
@@ -66,5 +86,9 @@ def _exit_code(error: KvraftError) -> ExitCode:
             return ExitCode.OUTCOME_UNKNOWN
         case ResourceExhausted():
             return ExitCode.REFUSED
+        case LeaseNotFound() | LeaseExists():
+            return ExitCode.NOT_FOUND
+        case LeaseLost():
+            return ExitCode.LEASE_LOST
         case _:
             return ExitCode.INTERNAL

@@ -8,7 +8,8 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     OK = 0
     NOT_FOUND = 1
-    """The key does not exist, or the comparison of `cas` did not hold."""
+    """The key or the lease does not exist (or, of `lease grant`, it does), or a comparison of `cas` or `txn`
+    did not hold."""
     USAGE = 2
     """The command line, or what it asks for, is wrong."""
     UNAVAILABLE = 3
@@ -19,6 +20,10 @@ class ExitCode(IntEnum):
     """A limit of the cluster refused it. Nothing was changed."""
     INTERNAL = 6
     """A node failed in a way it should not, or does not answer like a kvraft node."""
+    COMMAND_FAILED = 7
+    """A command that `watch --exec` ran failed."""
+    LEASE_LOST = 8
+    """The lock or the leadership that was held was lost."""
     INTERRUPTED = 130
     """Ctrl-C, as of a process that died of SIGINT."""
     BROKEN_PIPE = 141

@@ -57,4 +57,5 @@ def kv_object(kv: KeyValue | None, *, hexadecimal: bool, keys_only: bool = False
         "create_revision": kv.create_revision,
         "mod_revision": kv.mod_revision,
         "version": kv.version,
+        "lease_id": kv.lease_id,
     }

@@ -12,10 +12,15 @@ import click
 from kvctl.commands.cas import cas
 from kvctl.commands.completion import completion
 from kvctl.commands.delete import delete
+from kvctl.commands.elect import elect
 from kvctl.commands.get import get
+from kvctl.commands.lease import lease
 from kvctl.commands.list import list_
+from kvctl.commands.lock import lock
 from kvctl.commands.put import put
 from kvctl.commands.status import status
+from kvctl.commands.txn import txn
+from kvctl.commands.watch import watch
 from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure, report
 from kvctl.settings import Settings, global_options
@@ -55,7 +60,7 @@ class _Root(click.Group):
 
 @click.group(
     cls=_Root,
-    commands=[put, get, delete, list_, cas, status, completion],
+    commands=[put, get, delete, list_, cas, txn, watch, lease, lock, elect, status, completion],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -71,12 +76,14 @@ def kvctl() -> None:
     \b
     Exit codes:
       0    done
-      1    the key does not exist, or the comparison of cas did not hold
+      1    the key or the lease does not exist, or a comparison of cas or txn did not hold
       2    the command line or the request is wrong
       3    unavailable: the cluster could not do it in time; nothing was changed
       4    outcome unknown: a write may have been applied; read before writing again
       5    refused by a limit: overloaded, out of space, too large; nothing was changed
       6    internal: a node failed in a way it should not
+      7    a command that watch --exec ran failed
+      8    the lock or the leadership was lost
       130  interrupted by Ctrl-C
       141  nobody reads the output any more
     """

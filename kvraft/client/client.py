@@ -8,6 +8,9 @@ from typing import Self
 from kvraft.client.cluster import Cluster
 from kvraft.client.failover import Failover
 from kvraft.client.kv import Kv
+from kvraft.client.lease import Leases
+from kvraft.client.pipeline import Pipeline
+from kvraft.client.recipes import Barrier, Election, Lock
 
 
 class Client:
@@ -17,14 +20,17 @@ class Client:
     may take with all its repetitions. Connects with the first call. Raises ValueError.
     """
 
-    __slots__ = ("_failover", "cluster", "kv")
+    __slots__ = ("_failover", "_pipeline", "cluster", "kv", "lease")
 
     kv: Kv
+    lease: Leases
     cluster: Cluster
 
     def __init__(self, endpoints: str, *, timeout_s: float = 5.0) -> None:
         self._failover = Failover(endpoints, timeout_s)
-        self.kv = Kv(self._failover)
+        self._pipeline = Pipeline(self._failover)
+        self.kv = Kv(self._failover, self._pipeline)
+        self.lease = Leases(self._failover)
         self.cluster = Cluster(self._failover)
 
     @property
@@ -32,8 +38,21 @@ class Client:
         """The addresses, as given."""
         return self._failover.addresses
 
+    def lock(self, name: str, *, ttl_s: float = 10.0) -> Lock:
+        """A lock among all clients, lost when it is not renewed for `ttl_s`. Raises ValueError."""
+        return Lock(self.kv, self.lease, name, ttl_s)
+
+    def election(self, name: str) -> Election:
+        """An election among all clients. Raises ValueError."""
+        return Election(self.kv, self.lease, name)
+
+    def barrier(self, name: str) -> Barrier:
+        """A barrier for all clients. Raises ValueError."""
+        return Barrier(self.kv, name)
+
     async def close(self) -> None:
         """Ends the calls under way and disconnects."""
+        await self._pipeline.close()
         await self._failover.close()
 
     async def __aenter__(self) -> Self:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 import grpc
 from google.protobuf.message import Message
 
@@ -65,6 +67,13 @@ class Endpoint:
         """Without a deadline: the reader sets one for each page."""
         call = self._connected().unary_stream(method.path, serialize, method.parse)
         return call(request)
+
+    def bidirectional(
+        self, method: Method[ResponseT], requests: AsyncIterator[Message]
+    ) -> grpc.aio.StreamStreamCall[Message, ResponseT]:
+        """For as long as both sides like."""
+        call = self._connected().stream_stream(method.path, serialize, method.parse)
+        return call(requests)
 
     async def close(self) -> None:
         """Ends the calls under way."""

@@ -75,6 +75,17 @@ class ResourceExhausted(KvraftError):
         self.retry_after_s = retry_after_s
 
 
+class Compacted(KvraftError):
+    """A watch was to begin, or go on, with changes that no node keeps any more."""
+
+    oldest_revision: int
+    """The first revision that some node can still be watched from."""
+
+    def __init__(self, message: str, *, oldest_revision: int) -> None:
+        super().__init__(message, reason="COMPACTED", applied="no")
+        self.oldest_revision = oldest_revision
+
+
 class OutcomeUnknown(KvraftError):
     """A write was sent and its answer was lost: it may have been applied, or may still be.
 
@@ -83,6 +94,28 @@ class OutcomeUnknown(KvraftError):
 
     def __init__(self, message: str, *, reason: str) -> None:
         super().__init__(message, reason=reason, applied="unknown")
+
+
+class LeaseNotFound(KvraftError):
+    """The lease that was named does not exist; it may have ended. Nothing was applied."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="LEASE_NOT_FOUND", applied="no")
+
+
+class LeaseExists(KvraftError):
+    """The id that was asked for is in use. Nothing was applied."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="LEASE_EXISTS", applied="no")
+
+
+class LeaseLost(KvraftError):
+    """A lease that was held has ended, or may have, and with it the lock or the leadership. What was
+    written under it before stays written."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="LEASE_LOST", applied="no")
 
 
 class InternalError(KvraftError):

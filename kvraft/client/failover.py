@@ -22,14 +22,14 @@ from kvraft.client.status import error_from_status
 class Failover:
     """The endpoints of a cluster, and the one in use."""
 
-    __slots__ = ("_chance", "_closed", "_endpoints", "_in_use", "timeout_s")
+    __slots__ = ("_closed", "_endpoints", "_in_use", "chance", "timeout_s")
 
     def __init__(self, endpoints: str, timeout_s: float) -> None:
         if timeout_s <= 0:
             raise ValueError(f"timeout_s is {timeout_s}: give the seconds a call may take")
         self._endpoints = tuple(map(Endpoint, parse_endpoints(endpoints)))
         self._in_use = 0
-        self._chance = random.Random()
+        self.chance = random.Random()
         self._closed = False
         self.timeout_s = timeout_s
 
@@ -40,11 +40,11 @@ class Failover:
     @property
     def endpoint(self) -> Endpoint:
         """Where to send the next attempt."""
-        self._check_open()
+        self.check_open()
         return self._endpoints[self._in_use]
 
     def pacing(self) -> Pacing:
-        return Pacing(self.timeout_s, len(self._endpoints), self._chance)
+        return Pacing(self.timeout_s, len(self._endpoints), self.chance)
 
     async def call(self, method: Method[ResponseT], request: Message) -> ResponseT:
         """Raises KvraftError."""
@@ -61,7 +61,7 @@ class Failover:
 
     async def call_at(self, address: str, method: Method[ResponseT], request: Message) -> ResponseT:
         """One attempt at one of the endpoints. Raises KvraftError; ValueError if it is none of them."""
-        self._check_open()
+        self.check_open()
         if address not in self.addresses:
             raise ValueError(f"{address!r} is not one of the client's endpoints {', '.join(self.addresses)}")
         endpoint = self._endpoints[self.addresses.index(address)]
@@ -72,13 +72,30 @@ class Failover:
                 status, call=method.name, writes=method.writes, endpoint=address
             ) from None
 
+    async def attempt(self, method: Method[ResponseT], request: Message, timeout_s: float) -> ResponseT:
+        """One attempt at the endpoint in use. Raises KvraftError."""
+        endpoint = self._endpoints[self._in_use]
+        try:
+            return await endpoint.unary(method, request, timeout_s)
+        except grpc.aio.AioRpcError as status:
+            raise error_from_status(
+                status, call=method.name, writes=method.writes, endpoint=endpoint.address
+            ) from None
+
+    def use(self, address: str) -> None:
+        """The endpoint to go to from now on; one of the addresses."""
+        self._in_use = self.addresses.index(address)
+
+    def leave(self, endpoint: Endpoint) -> None:
+        """This one does not work: the next one, unless another call has left it already."""
+        if endpoint is self._endpoints[self._in_use]:
+            self._in_use = (self._in_use + 1) % len(self._endpoints)
+
     async def before_next(self, error: KvraftError, endpoint: Endpoint, pacing: Pacing) -> None:
         """Leaves an endpoint that does not work, and waits if all were asked. Raises `error` where
         sending again is not safe, would not help, or comes too late."""
-        # Another call may have left it already.
-        leave = isinstance(error, Unavailable | DeadlineExceeded | OutcomeUnknown)
-        if leave and endpoint is self._endpoints[self._in_use]:
-            self._in_use = (self._in_use + 1) % len(self._endpoints)
+        if isinstance(error, Unavailable | DeadlineExceeded | OutcomeUnknown):
+            self.leave(endpoint)
         if not isinstance(error, Unavailable | DeadlineExceeded):
             raise error
         await pacing.pause(error)
@@ -88,6 +105,7 @@ class Failover:
         for endpoint in self._endpoints:
             await endpoint.close()
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raises RuntimeError if the client is closed."""
         if self._closed:
             raise RuntimeError("the client is closed")

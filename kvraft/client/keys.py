@@ -23,6 +23,11 @@ class KeyRange:
         end = head[:-1] + bytes([head[-1] + 1]) if head else b""
         return cls(prefix, end)
 
+    @classmethod
+    def single(cls, key: bytes) -> KeyRange:
+        """That key alone."""
+        return cls(key, key + b"\0")
+
     def after(self, key: bytes, *, reverse: bool) -> KeyRange:
         """What is left of the range once `key` was reached."""
         if reverse:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kvraft.client.compare import Compare
 from kvraft.client.failover import Failover
 from kvraft.client.keys import KeyRange
 from kvraft.client.method import Method
 from kvraft.client.operations import Delete, Put
+from kvraft.client.pipeline import Pipeline
 from kvraft.client.reading import LINEARIZABLE, Consistency, consistency_fields
 from kvraft.client.results import (
     BatchWriteResult,
@@ -22,17 +24,12 @@ from kvraft.client.results import (
     RangePage,
 )
 from kvraft.client.stream import RangeStream
-from kvraft.v1 import kv_pb2
+from kvraft.client.txn import TxnOperation, TxnResult, txn_request, txn_result
+from kvraft.client.watch import EventKind, Watch
+from kvraft.v1 import kv_pb2, pipeline_pb2
 
-_PUT = Method("/kvraft.v1.KvService/Put", kv_pb2.PutResponse.FromString, writes=True)
 _GET = Method("/kvraft.v1.KvService/Get", kv_pb2.GetResponse.FromString, writes=False)
-_DELETE = Method("/kvraft.v1.KvService/Delete", kv_pb2.DeleteResponse.FromString, writes=True)
-_DELETE_RANGE = Method("/kvraft.v1.KvService/DeleteRange", kv_pb2.DeleteRangeResponse.FromString, writes=True)
 _RANGE = Method("/kvraft.v1.KvService/Range", kv_pb2.RangeResponse.FromString, writes=False)
-_COMPARE_AND_SET = Method(
-    "/kvraft.v1.KvService/CompareAndSet", kv_pb2.CompareAndSetResponse.FromString, writes=True
-)
-_BATCH_WRITE = Method("/kvraft.v1.KvService/BatchWrite", kv_pb2.BatchWriteResponse.FromString, writes=True)
 
 EVERY_KEY = KeyRange()
 
@@ -41,43 +38,62 @@ class Kv:
     """`client.kv`. Keys are 1 to 480 bytes, values at most 1 MiB, a call at most 4 MiB; keys sort as
     unsigned bytes. Every method raises KvraftError.
 
-    A write that returns is on the disks of a majority. One that raises says in `applied` what is
-    known about it.
+    A write that returns is on the disks of a majority. Writes are numbered, so they are sent again until
+    they are answered, and applied once; one that raises says in `applied` what is known about it. Calls
+    that run at the same time share messages: a thousand at once cost little more than one.
     """
 
-    __slots__ = ("_failover",)
+    __slots__ = ("_failover", "_pipeline")
 
-    def __init__(self, failover: Failover) -> None:
+    def __init__(self, failover: Failover, pipeline: Pipeline) -> None:
         self._failover = failover
+        self._pipeline = pipeline
 
-    async def put(self, key: bytes, value: bytes, *, return_previous: bool = False) -> PutResult:
-        """Stores a value under a key, whether or not the key exists."""
-        request = kv_pb2.PutRequest(key=key, value=value, return_previous=return_previous)
-        response = await self._failover.call(_PUT, request)
-        previous = KeyValue.of(response.previous) if response.HasField("previous") else None
-        return PutResult(Header.of(response.header), previous)
+    async def put(
+        self, key: bytes, value: bytes, *, return_previous: bool = False, lease_id: int = 0
+    ) -> PutResult:
+        """Stores a value under a key, whether or not the key exists. With a lease the key ends with it, and
+        no longer with the one it was attached to before; raises LeaseNotFound."""
+        command = pipeline_pb2.WriteCommand()
+        put = command.put
+        put.key, put.value = key, value
+        if return_previous:
+            put.return_previous = True
+        if lease_id:
+            put.lease_id = lease_id
+        header, result = await self._pipeline.write(command, "Put")
+        previous = KeyValue.of(result.put.previous) if result.put.HasField("previous") else None
+        return PutResult(Header.at(header, result.revision), previous)
 
     async def get(self, key: bytes, *, consistency: Consistency = LINEARIZABLE) -> GetResult:
         """Reads one key. A key that does not exist is an answer, not an error."""
         level, min_revision = consistency_fields(consistency)
-        request = kv_pb2.GetRequest(key=key, consistency=level, min_revision=min_revision)
-        response = await self._failover.call(_GET, request)
+        response: kv_pb2.GetResponse | pipeline_pb2.ReadResult
+        if min_revision:
+            request = kv_pb2.GetRequest(key=key, consistency=level, min_revision=min_revision)
+            response = await self._failover.call(_GET, request)
+            header = response.header
+        else:
+            header, response = await self._pipeline.read(key, level)
         kv = KeyValue.of(response.kv) if response.HasField("kv") else None
-        return GetResult(Header.of(response.header), kv)
+        return GetResult(Header.of(header), kv)
 
     async def delete(self, key: bytes, *, return_previous: bool = False) -> DeleteResult:
         """Deletes one key. Deleting a key that does not exist changes nothing and succeeds."""
         request = kv_pb2.DeleteRequest(key=key, return_previous=return_previous)
-        response = await self._failover.call(_DELETE, request)
+        header, result = await self._pipeline.write(pipeline_pb2.WriteCommand(delete=request), "Delete")
+        response = result.delete
         previous = KeyValue.of(response.previous) if response.HasField("previous") else None
-        return DeleteResult(Header.of(response.header), response.deleted, previous)
+        return DeleteResult(Header.at(header, result.revision), response.deleted, previous)
 
     async def delete_range(self, keys: KeyRange, *, limit: int = 10_000) -> DeleteRangeResult:
         """Deletes the first `limit` keys (at most 10,000) of a range atomically. Call again while
         `more`; between two calls others see the range half deleted."""
         request = kv_pb2.DeleteRangeRequest(range=keys.to_message(), limit=limit)
-        response = await self._failover.call(_DELETE_RANGE, request)
-        return DeleteRangeResult(Header.of(response.header), response.deleted, response.more)
+        command = pipeline_pb2.WriteCommand(delete_range=request)
+        header, result = await self._pipeline.write(command, "DeleteRange")
+        response = result.delete_range
+        return DeleteRangeResult(Header.at(header, result.revision), response.deleted, response.more)
 
     async def range(
         self,
@@ -138,11 +154,33 @@ class Kv:
             consistency=consistency,
         )
 
+    def watch(
+        self,
+        keys: KeyRange | bytes,
+        *,
+        start_revision: int = 0,
+        previous: bool = False,
+        exclude: Sequence[EventKind] = (),
+    ) -> Watch:
+        """Follows the changes of a key or a range of keys, to be iterated over: those of `start_revision` and
+        after it, or (0) those from now on; `previous`: with what the keys held before. `Watch` says what
+        happens when a node fails on the way."""
+        return Watch(
+            failover=self._failover,
+            keys=KeyRange.single(keys) if isinstance(keys, bytes) else keys,
+            start_revision=start_revision,
+            previous=previous,
+            exclude=tuple(exclude),
+        )
+
     async def compare_and_set(
-        self, key: bytes, value: bytes, *, expected_revision: int
+        self, key: bytes, value: bytes, *, expected_revision: int, lease_id: int = 0
     ) -> CompareAndSetResult:
-        """Stores a value if the key's `mod_revision` is the expected one; 0: if it does not exist."""
-        request = kv_pb2.CompareAndSetRequest(key=key, expected_revision=expected_revision, value=value)
+        """Stores a value if the key's `mod_revision` is the expected one; 0: if it does not exist. With a
+        lease the key ends with it; raises LeaseNotFound."""
+        request = kv_pb2.CompareAndSetRequest(
+            key=key, expected_revision=expected_revision, value=value, lease_id=lease_id
+        )
         return await self._compare_and_set(request)
 
     async def compare_and_delete(self, key: bytes, *, expected_revision: int) -> CompareAndSetResult:
@@ -153,10 +191,27 @@ class Kv:
     async def batch_write(self, operations: Sequence[Put | Delete]) -> BatchWriteResult:
         """Applies 1 to 1,000 puts and deletes atomically, in order, as one revision."""
         request = kv_pb2.BatchWriteRequest(operations=[operation.to_message() for operation in operations])
-        response = await self._failover.call(_BATCH_WRITE, request)
-        return BatchWriteResult(Header.of(response.header), tuple(response.existed))
+        command = pipeline_pb2.WriteCommand(batch_write=request)
+        header, result = await self._pipeline.write(command, "BatchWrite")
+        return BatchWriteResult(Header.at(header, result.revision), tuple(result.batch_write.existed))
+
+    async def txn(
+        self,
+        *,
+        compare: Sequence[Compare] = (),
+        success: Sequence[TxnOperation] = (),
+        failure: Sequence[TxnOperation] = (),
+    ) -> TxnResult:
+        """Does the operations of `success` if all comparisons hold, otherwise those of `failure`: in order,
+        atomically, as one revision, a later one seeing an earlier one. At most 128 comparisons and
+        operations, those of nested transactions counted with the rest. Raises LeaseNotFound."""
+        request = txn_request(compare, success, failure)
+        header, result = await self._pipeline.write(pipeline_pb2.WriteCommand(txn=request), "Txn")
+        return txn_result(Header.at(header, result.revision), result.txn)
 
     async def _compare_and_set(self, request: kv_pb2.CompareAndSetRequest) -> CompareAndSetResult:
-        response = await self._failover.call(_COMPARE_AND_SET, request)
+        command = pipeline_pb2.WriteCommand(compare_and_set=request)
+        header, result = await self._pipeline.write(command, "CompareAndSet")
+        response = result.compare_and_set
         current = KeyValue.of(response.current) if response.HasField("current") else None
-        return CompareAndSetResult(Header.of(response.header), response.succeeded, current)
+        return CompareAndSetResult(Header.at(header, result.revision), response.succeeded, current)

@@ -26,6 +26,11 @@ class Header:
     def of(cls, message: common_pb2.ResponseHeader) -> Header:
         return cls(message.cluster_id, message.member_id, message.leader_id, message.term, message.revision)
 
+    @classmethod
+    def at(cls, message: common_pb2.ResponseHeader, revision: int) -> Header:
+        """The header of one of several answers that share a message."""
+        return cls(message.cluster_id, message.member_id, message.leader_id, message.term, revision)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyValue:
@@ -40,10 +45,19 @@ class KeyValue:
     """The revision that last wrote the key: what `compare_and_set` compares."""
     version: int
     """How often the key was written since it was created; 1 after its creation."""
+    lease_id: int = 0
+    """The lease that the key ends with; 0: none."""
 
     @classmethod
     def of(cls, message: kv_pb2.KeyValue) -> KeyValue:
-        return cls(message.key, message.value, message.create_revision, message.mod_revision, message.version)
+        return cls(
+            message.key,
+            message.value,
+            message.create_revision,
+            message.mod_revision,
+            message.version,
+            message.lease_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)

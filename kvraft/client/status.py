@@ -23,10 +23,13 @@ from kvraft.client.errors import (
     InternalError,
     InvalidArgument,
     KvraftError,
+    LeaseExists,
+    LeaseNotFound,
     OutcomeUnknown,
     ResourceExhausted,
     Unavailable,
 )
+from kvraft.v1 import pipeline_pb2
 
 DOMAIN = "kvraft"
 
@@ -68,6 +71,26 @@ def error_from_status(status: grpc.aio.AioRpcError, *, call: str, writes: bool, 
     details = _details_of(status)
     if details.reason is None:
         details = _of_transport(code, text)
+    return _error(code, text, details, call=call, writes=writes, endpoint=endpoint)
+
+
+def error_of_batch(
+    error: pipeline_pb2.PipelineError, *, call: str, writes: bool, endpoint: str
+) -> KvraftError:
+    """The error for `call`, one of a batch that failed, or the one that failed alone in its batch."""
+    field = error.field.partition("].")[2] or error.field
+    details = _Details(
+        reason=error.reason,
+        applied="unknown" if error.maybe_applied else "no",
+        retry_after_s=error.retry_after_ms / 1000 if error.retry_after_ms else None,
+        violations=(FieldViolation(field.removeprefix(f"{_snake(call)}."), error.message),) if field else (),
+    )
+    return _error(_CODES[error.code], error.message, details, call=call, writes=writes, endpoint=endpoint)
+
+
+def _error(
+    code: grpc.StatusCode, text: str, details: _Details, *, call: str, writes: bool, endpoint: str
+) -> KvraftError:
     reason = details.reason or code.name
     applied: Applied = details.applied if writes else "no"
 
@@ -81,6 +104,8 @@ def error_from_status(status: grpc.aio.AioRpcError, *, call: str, writes: bool, 
         return InvalidArgument(
             _with_violations(message, details.violations), reason=reason, violations=details.violations
         )
+    if reason in _LEASE_ERRORS:
+        return _LEASE_ERRORS[reason](message)
     if code in _OUTCOME_CODES:
         if applied == "unknown":
             return OutcomeUnknown(message, reason=reason)
@@ -91,6 +116,9 @@ def error_from_status(status: grpc.aio.AioRpcError, *, call: str, writes: bool, 
         return Unavailable(message, reason=reason)
     return InternalError(message, reason=reason, applied=applied)
 
+
+_LEASE_ERRORS = {"LEASE_NOT_FOUND": LeaseNotFound, "LEASE_EXISTS": LeaseExists}
+_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 _OUTCOME_CODES = frozenset(
     {
@@ -151,3 +179,8 @@ def _details_of(status: grpc.aio.AioRpcError) -> _Details:
     if reason is None:
         return _Details()
     return _Details(reason, applied, retry_after_s, violations)
+
+
+def _snake(name: str) -> str:
+    """compare_and_set of CompareAndSet."""
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")

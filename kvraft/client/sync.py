@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import closing
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
 from kvraft.client.client import Client
 from kvraft.client.cluster import Cluster
+from kvraft.client.held_lease import HeldLease
 from kvraft.client.kv import Kv
+from kvraft.client.lease import Leases
 from kvraft.client.results import KeyValue
 from kvraft.client.stream import RangeStream
+from kvraft.client.watch import Event, EventBatch, Watch
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
@@ -103,6 +107,50 @@ def _blocking_stream(
     return iterate
 
 
+class SyncWatch:
+    """Iterates over changes and blocks until there is one: as `Watch`."""
+
+    __slots__ = ("_thread", "_watch")
+
+    def __init__(self, watch: Watch, thread: _LoopThread) -> None:
+        self._watch = watch
+        self._thread = thread
+
+    def __iter__(self) -> Iterator[Event]:
+        with closing(self.batches()) as batches:
+            for batch in batches:
+                yield from batch.events
+
+    def batches(self) -> Generator[EventBatch, None, None]:
+        """The same, one item for each revision that changed something."""
+        batches = self._watch.batches()
+
+        async def next_batch() -> EventBatch:
+            return await anext(batches)
+
+        async def close() -> None:
+            await batches.aclose()
+
+        try:
+            while True:
+                yield self._thread.run(next_batch())
+        except GeneratorExit:
+            # The caller left early, so the batches are at a pause and can be closed.
+            if self._thread.alive:
+                self._thread.run(close())
+            raise
+
+
+def _blocking_watch(
+    method: Callable[Concatenate[ServiceT, P], Watch],
+) -> Callable[Concatenate[_Blocking[ServiceT], P], SyncWatch]:
+    @functools.wraps(method)
+    def watch(self: _Blocking[ServiceT], /, *args: P.args, **kwargs: P.kwargs) -> SyncWatch:
+        return SyncWatch(method(self._service, *args, **kwargs), self._thread)
+
+    return watch
+
+
 class SyncKv(_Blocking[Kv]):
     """`client.kv`: the methods of `Kv`, blocking."""
 
@@ -115,9 +163,11 @@ class SyncKv(_Blocking[Kv]):
     range = _blocking(Kv.range)
     count = _blocking(Kv.count)
     stream_range = _blocking_stream(Kv.stream_range)
+    watch = _blocking_watch(Kv.watch)
     compare_and_set = _blocking(Kv.compare_and_set)
     compare_and_delete = _blocking(Kv.compare_and_delete)
     batch_write = _blocking(Kv.batch_write)
+    txn = _blocking(Kv.txn)
 
 
 class SyncCluster(_Blocking[Cluster]):
@@ -129,18 +179,63 @@ class SyncCluster(_Blocking[Cluster]):
     status_of_all = _blocking(Cluster.status_of_all)
 
 
+class SyncHeldLease:
+    """A lease that is kept alive by the thread of the client while its block runs, as `HeldLease`."""
+
+    __slots__ = ("_lease", "_thread", "lost")
+
+    def __init__(self, lease: HeldLease, thread: _LoopThread) -> None:
+        self._lease = lease
+        self._thread = thread
+        self.lost = threading.Event()
+        """Set when the lease has ended, or may have."""
+        lease.when_lost(self.lost.set)
+
+    @property
+    def lease_id(self) -> int:
+        """What `put(..., lease_id=)` takes."""
+        return self._lease.lease_id
+
+    def __enter__(self) -> Self:
+        self._thread.run(self._lease.begin())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.run(self._lease.end())
+
+
+class SyncLeases(_Blocking[Leases]):
+    """`client.lease`: the methods of `Leases`, blocking."""
+
+    __slots__ = ()
+
+    grant = _blocking(Leases.grant)
+    keep_alive = _blocking(Leases.keep_alive)
+    revoke = _blocking(Leases.revoke)
+    get = _blocking(Leases.get)
+    list = _blocking(Leases.list)
+
+    def hold(self, ttl_s: float = 10.0) -> SyncHeldLease:
+        """A lease that is kept alive while a `with` block runs."""
+        return SyncHeldLease(self._service.hold(ttl_s), self._thread)
+
+
 class SyncClient:
     """A client of one cluster, for any number of threads. Arguments as for `Client`."""
 
-    __slots__ = ("_client", "_thread", "cluster", "kv")
+    __slots__ = ("_client", "_thread", "cluster", "kv", "lease")
 
     kv: SyncKv
+    lease: SyncLeases
     cluster: SyncCluster
 
     def __init__(self, endpoints: str, *, timeout_s: float = 5.0) -> None:
         self._client = Client(endpoints, timeout_s=timeout_s)
         self._thread = _LoopThread()
         self.kv = SyncKv(self._client.kv, self._thread)
+        self.lease = SyncLeases(self._client.lease, self._thread)
         self.cluster = SyncCluster(self._client.cluster, self._thread)
 
     @property

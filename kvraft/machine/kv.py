@@ -1,97 +1,92 @@
-"""The key-value space: how its commands change it and how it is read.
-
-A command that changes something is given `revision` and says so; one that changes nothing leaves
-the state as it is.
-"""
+"""The commands of the key-value space, and how it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
 
-from kvraft.machine import keys
-from kvraft.machine.records import KvRecord, encode_next, mod_revision
+from kvraft.machine import keys, leases
+from kvraft.machine.records import KvRecord, mod_revision
 from kvraft.machine.results import (
     BatchWriteResult,
     CompareAndSetResult,
     DeleteRangeResult,
     DeleteResult,
+    Failed,
+    FailureReason,
     PutResult,
 )
-from kvraft.storage.interfaces import StateReader, StateTransaction
+from kvraft.machine.space import KvSpace
+from kvraft.storage.interfaces import StateReader
 from kvraft.v1 import command_pb2
 
+_PLAIN_PUT = PutResult(None)
 
-def put(state: StateTransaction, command: command_pb2.PutCommand, revision: int) -> tuple[bool, PutResult]:
+
+def put(space: KvSpace, command: command_pb2.PutCommand) -> PutResult | Failed:
     """Stores the value."""
-    row_key = keys.kv_key(command.key)
-    previous = state.get(row_key)
-    state.put(row_key, encode_next(previous, command.value, revision), previous)
-    wanted = previous if command.return_previous else None
-    return True, PutResult(None if wanted is None else KvRecord.decode(wanted))
+    lease_id = command.lease_id
+    if lease_id and not leases.exists(space.state, lease_id):
+        return Failed(FailureReason.LEASE_NOT_FOUND, lease_id)
+    previous = space.put(command.key, command.value, lease_id)
+    if previous is None or not command.return_previous:
+        return _PLAIN_PUT
+    return PutResult(KvRecord.decode(previous))
 
 
-def delete(
-    state: StateTransaction, command: command_pb2.DeleteCommand, _revision: int
-) -> tuple[bool, DeleteResult]:
+def delete(space: KvSpace, command: command_pb2.DeleteCommand) -> DeleteResult:
     """Deletes the key, if it exists."""
-    row_key = keys.kv_key(command.key)
-    previous = state.get(row_key)
+    previous = space.get(command.key)
     if previous is None:
-        return False, DeleteResult(False, None)
-    state.delete(row_key, previous)
-    return True, DeleteResult(True, KvRecord.decode(previous) if command.return_previous else None)
+        return DeleteResult(False, None)
+    space.delete(command.key, previous)
+    return DeleteResult(True, KvRecord.decode(previous) if command.return_previous else None)
 
 
-def delete_range(
-    state: StateTransaction, command: command_pb2.DeleteRangeCommand, _revision: int
-) -> tuple[bool, DeleteRangeResult]:
+def delete_range(space: KvSpace, command: command_pb2.DeleteRangeCommand) -> DeleteRangeResult:
     """Deletes the first `limit` keys of the range."""
-    rows = state.scan(*keys.kv_range(command.start, command.end))
+    rows = space.state.scan(*keys.kv_range(command.start, command.end))
     doomed = list(islice(rows, command.limit + 1))
     more = len(doomed) > command.limit
     if more:
         doomed.pop()
     for row_key, row in doomed:
-        state.delete(row_key, row)
-    return bool(doomed), DeleteRangeResult(len(doomed), more)
+        space.delete(keys.kv_user_key(row_key), row)
+    return DeleteRangeResult(len(doomed), more)
 
 
 def compare_and_set(
-    state: StateTransaction, command: command_pb2.CompareAndSetCommand, revision: int
-) -> tuple[bool, CompareAndSetResult]:
+    space: KvSpace, command: command_pb2.CompareAndSetCommand
+) -> CompareAndSetResult | Failed:
     """Stores or deletes if the modification revision is the expected one."""
-    row_key = keys.kv_key(command.key)
-    previous = state.get(row_key)
+    previous = space.get(command.key)
     if mod_revision(previous) != command.expected_revision:
-        return False, CompareAndSetResult(False, None if previous is None else KvRecord.decode(previous))
+        return CompareAndSetResult(False, None if previous is None else KvRecord.decode(previous))
     if not command.delete:
-        state.put(row_key, encode_next(previous, command.value, revision), previous)
-        return True, CompareAndSetResult(True, None)
-    if previous is None:
-        return False, CompareAndSetResult(True, None)
-    state.delete(row_key, previous)
-    return True, CompareAndSetResult(True, None)
+        if command.lease_id and not leases.exists(space.state, command.lease_id):
+            return Failed(FailureReason.LEASE_NOT_FOUND, command.lease_id)
+        space.put(command.key, command.value, command.lease_id)
+    elif previous is not None:
+        space.delete(command.key, previous)
+    return CompareAndSetResult(True, None)
 
 
-def batch_write(
-    state: StateTransaction, command: command_pb2.BatchWriteCommand, revision: int
-) -> tuple[bool, BatchWriteResult]:
-    """Applies puts and deletes in order; the hottest loop of the machine."""
-    get, put_row, kv_key = state.get, state.put, keys.kv_key
-    changed = False
+def batch_write(space: KvSpace, command: command_pb2.BatchWriteCommand) -> BatchWriteResult | Failed:
+    """Applies puts and deletes in order, all or, if a lease does not exist, none."""
+    for operation in command.operations:
+        lease_id = operation.lease_id
+        if lease_id and not leases.exists(space.state, lease_id):
+            return Failed(FailureReason.LEASE_NOT_FOUND, lease_id)
     existed: list[bool] = []
     for operation in command.operations:
-        row_key = kv_key(operation.key)
-        previous = get(row_key)
-        existed.append(previous is not None)
         if not operation.delete:
-            put_row(row_key, encode_next(previous, operation.value, revision), previous)
-            changed = True
-        elif previous is not None:
-            state.delete(row_key, previous)
-            changed = True
-    return changed, BatchWriteResult(tuple(existed))
+            existed.append(space.put(operation.key, operation.value, operation.lease_id) is not None)
+            continue
+        previous = space.get(operation.key)
+        existed.append(previous is not None)
+        if previous is not None:
+            space.delete(operation.key, previous)
+    return BatchWriteResult(tuple(existed))
 
 
 def get(reader: StateReader, key: bytes) -> KvRecord | None:

@@ -11,8 +11,12 @@ from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 
-from kvraft.machine import keys, kv
-from kvraft.machine.results import Answer, Result
+from kvraft.machine import keys, kv, lease_commands
+from kvraft.machine.clients import Clients
+from kvraft.machine.errors import UnknownCommandError
+from kvraft.machine.results import Answer, DoneResult, Failed, ListResult, RegisterClientResult, Result
+from kvraft.machine.space import Change, KvSpace
+from kvraft.machine.txn import txn
 from kvraft.storage.interfaces import StateReader, StateTransaction
 from kvraft.v1 import command_pb2
 
@@ -22,11 +26,6 @@ BATCH_VERSION = 1
 # format version, revision, clock
 _MEMORY = struct.Struct(">BQQ")
 _MEMORY_VERSION = 1
-
-
-class UnknownCommandError(Exception):
-    """The log holds what this version does not understand: a newer format, or damage. The node
-    must stop rather than skip it; run a version that knows it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +45,19 @@ def read_revision(reader: StateReader) -> int:
 class Machine:
     """The state machine over one state."""
 
-    __slots__ = ("_memory_row", "_state", "clock_ms", "revision")
+    __slots__ = ("_clients", "_memory_row", "_state", "changes", "clock_ms", "revision")
 
     def __init__(self, state: StateTransaction) -> None:
         self._state = state
         self.revision, self.clock_ms = _read_memory(state)
         """`clock_ms`: replicated time, the highest stamp of any leader, ms since the Unix epoch."""
         self._memory_row = state.get(keys.MACHINE)
+        self._clients = Clients(state)
+        self.changes: list[tuple[int, list[Change]]] = []
+        """What the last entry changed in the key-value space, by revision."""
 
-    def apply(self, data: bytes) -> list[AppliedGroup]:
-        """Applies one entry's `CommandBatch` and answers its commands.
+    def apply(self, data: bytes, term: int) -> list[AppliedGroup]:
+        """Applies the `CommandBatch` of one entry, which is of `term`, and answers its commands.
 
         Raises UnknownCommandError, which must stop the node.
         """
@@ -68,9 +70,12 @@ class Machine:
                 f"a batch has format version {batch.version}, this node knows only {BATCH_VERSION}"
             )
         self.clock_ms = max(self.clock_ms, batch.time_ms)
+        self.changes = []
         applied = [
             AppliedGroup(
-                group.origin_id, group.group_id, [self._apply_command(command) for command in group.commands]
+                group.origin_id,
+                group.group_id,
+                [self._apply_command(_decode(command), term) for command in group.commands],
             )
             for group in batch.groups
         ]
@@ -79,32 +84,75 @@ class Machine:
         self._memory_row = row
         return applied
 
-    def _apply_command(self, data: bytes) -> Answer:
-        try:
-            command = command_pb2.Command.FromString(data)
-        except DecodeError as error:
-            raise UnknownCommandError(f"a command of {len(data)} bytes cannot be decoded: {error}") from error
-        state, revision = self._state, self.revision + 1
-        changed: bool
+    def _apply_command(self, command: command_pb2.Command, term: int) -> Answer:
+        if not command.client_id:
+            return self._execute(command, term)
+        return self._clients.once(
+            command,
+            lambda: self._execute(command, term),
+            clock_ms=self.clock_ms,
+            revision=self.revision,
+        )
+
+    def _execute(self, command: command_pb2.Command, term: int) -> Answer:
+        """A command that changes something is given the next revision; one that changes nothing leaves the
+        state as it is."""
+        space = KvSpace(self._state, self.revision + 1)
+        changed = False
         result: Result
         match command.WhichOneof("command"):
             case "put":
-                changed, result = kv.put(state, command.put, revision)
+                result = kv.put(space, command.put)
             case "delete":
-                changed, result = kv.delete(state, command.delete, revision)
+                result = kv.delete(space, command.delete)
             case "delete_range":
-                changed, result = kv.delete_range(state, command.delete_range, revision)
+                result = kv.delete_range(space, command.delete_range)
             case "compare_and_set":
-                changed, result = kv.compare_and_set(state, command.compare_and_set, revision)
+                result = kv.compare_and_set(space, command.compare_and_set)
             case "batch_write":
-                changed, result = kv.batch_write(state, command.batch_write, revision)
-            case _:
-                raise UnknownCommandError(
-                    f"a command of {len(data)} bytes is of a kind this node does not know"
-                )
-        if changed:
-            self.revision = revision
+                result = kv.batch_write(space, command.batch_write)
+            case "txn":
+                result = txn(space, command.txn)
+            case "list":
+                answers = tuple([self._execute(each, term) for each in command.list.commands])
+                return Answer(self.revision, ListResult(answers))
+            case "register_client":
+                self._clients.register(space.revision, self.clock_ms)
+                result, changed = RegisterClientResult(space.revision), True
+            case "unregister_client":
+                changed = self._clients.forget(command.unregister_client.client_id)
+                result = DoneResult()
+            case "grant_lease":
+                result = lease_commands.grant(space, command.grant_lease, self.clock_ms)
+                changed = not isinstance(result, Failed)
+            case "renew_leases":
+                result = lease_commands.renew(self._state, command.renew_leases, self.clock_ms)
+            case "revoke_lease":
+                result = lease_commands.revoke(space, command.revoke_lease)
+                changed = not isinstance(result, Failed)
+            case "expire":
+                result, changed = DoneResult(), self._expire(space, command.expire, term)
+            case kind:
+                raise UnknownCommandError(f"a command is of kind {kind}, which this node does not know")
+        if changed or space.changes:
+            self.revision = space.revision
+            if space.changes:
+                self.changes.append((space.revision, space.changes))
         return Answer(self.revision, result)
+
+    def _expire(self, space: KvSpace, command: command_pb2.ExpireCommand, term: int) -> bool:
+        if command.term != term:
+            return False
+        ended = lease_commands.expire(space, command.lease_ids, self.clock_ms)
+        forgotten = [self._clients.forget_idle(client_id, self.clock_ms) for client_id in command.client_ids]
+        return ended or any(forgotten)
+
+
+def _decode(data: bytes) -> command_pb2.Command:
+    try:
+        return command_pb2.Command.FromString(data)
+    except DecodeError as error:
+        raise UnknownCommandError(f"a command of {len(data)} bytes cannot be decoded: {error}") from error
 
 
 def _read_memory(reader: StateReader) -> tuple[int, int]:

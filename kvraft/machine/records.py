@@ -5,8 +5,10 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-# create revision, modification revision, version; then the value.
-HEADER = struct.Struct(">QQQ")
+# create revision, modification revision, version, lease; then the value.
+HEADER = struct.Struct(">QQQQ")
+_LEASE = slice(24, 32)
+_NO_LEASE = bytes(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,21 +19,33 @@ class KvRecord:
     create_revision: int
     mod_revision: int
     version: int
+    lease_id: int = 0
+    """The lease it is attached to; 0: none."""
 
     @classmethod
     def decode(cls, row: bytes) -> KvRecord:
-        create_revision, mod_revision, version = HEADER.unpack_from(row)
-        return cls(row[HEADER.size :], create_revision, mod_revision, version)
+        create_revision, mod_revision, version, lease_id = HEADER.unpack_from(row)
+        return cls(row[HEADER.size :], create_revision, mod_revision, version, lease_id)
 
 
-def encode_next(previous: bytes | None, value: bytes, revision: int) -> bytes:
+def encode_next(previous: bytes | None, value: bytes, revision: int, lease_id: int) -> bytes:
     """The row that replaces `previous` (None: there was none) at `revision`."""
     if previous is None:
-        return HEADER.pack(revision, revision, 1) + value
-    create_revision, _, version = HEADER.unpack_from(previous)
-    return HEADER.pack(create_revision, revision, version + 1) + value
+        return HEADER.pack(revision, revision, 1, lease_id) + value
+    create_revision, _, version, _ = HEADER.unpack_from(previous)
+    return HEADER.pack(create_revision, revision, version + 1, lease_id) + value
 
 
 def mod_revision(row: bytes | None) -> int:
     """The revision that last wrote the row; 0 if there is none."""
     return 0 if row is None else int(HEADER.unpack_from(row)[1])
+
+
+def has_lease(row: bytes | None) -> bool:
+    """Whether the row is attached to a lease."""
+    return row is not None and row[_LEASE] != _NO_LEASE
+
+
+def attached_lease(row: bytes) -> int:
+    """The lease the row is attached to; 0: none."""
+    return int.from_bytes(row[_LEASE], "big")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 from kvraft.machine.records import KvRecord
 
@@ -40,7 +41,112 @@ class BatchWriteResult:
     """Of each operation, whether its key existed just before it."""
 
 
-Result = PutResult | DeleteResult | DeleteRangeResult | CompareAndSetResult | BatchWriteResult
+@dataclass(frozen=True, slots=True)
+class GetResult:
+    """Of a read inside a transaction."""
+
+    record: KvRecord | None
+    """What the key holds, if it exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeResult:
+    """Of a range read inside a transaction."""
+
+    rows: tuple[tuple[bytes, KvRecord], ...]
+    """Keys and what they hold, in the asked order; without values if only keys were asked for."""
+    count: int
+    """How many keys there are up to the limit; one more than the limit: more."""
+
+
+@dataclass(frozen=True, slots=True)
+class TxnResult:
+    succeeded: bool
+    """Whether all comparisons held."""
+    results: tuple[TxnOperationResult, ...]
+    """One for each operation that was done, in order."""
+
+
+TxnOperationResult = PutResult | DeleteResult | DeleteRangeResult | GetResult | RangeResult | TxnResult
+
+
+@dataclass(frozen=True, slots=True)
+class ListResult:
+    """Of a list of commands."""
+
+    answers: tuple[Answer, ...]
+    """One for each, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisterClientResult:
+    client_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class GrantLeaseResult:
+    lease_id: int
+    ttl_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class RenewLeasesResult:
+    ttls_ms: tuple[int, ...]
+    """For each lease that was named, in order, how long it lives from now on; 0: it does not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeLeaseResult:
+    deleted: int
+    """How many keys were deleted with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DoneResult:
+    """There is nothing to say but that it is done."""
+
+
+class FailureReason(Enum):
+    """Why a command changed nothing. The values are a disk format."""
+
+    UNKNOWN_CLIENT = 1
+    """No such client is registered, or it was forgotten because it was idle."""
+    STALE_SEQUENCE = 2
+    """The client has said that it has the answer to this number; it is forgotten."""
+    TOO_MANY_UNACKNOWLEDGED = 3
+    """More answers are kept for the client than it may have."""
+    LEASE_NOT_FOUND = 4
+    LEASE_EXISTS = 5
+    ANSWER_TOO_LARGE = 7
+    """The one exception: something was changed, the first time, but its answer was too large to be kept."""
+    RANGE_TOO_LARGE = 6
+    """A transaction compares, deletes or reads more than it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The command changed nothing, on every node alike."""
+
+    reason: FailureReason
+    subject: int
+    """The number it is about: a client, a lease."""
+
+
+Result = (
+    PutResult
+    | DeleteResult
+    | DeleteRangeResult
+    | CompareAndSetResult
+    | BatchWriteResult
+    | TxnResult
+    | ListResult
+    | RegisterClientResult
+    | GrantLeaseResult
+    | RenewLeasesResult
+    | RevokeLeaseResult
+    | DoneResult
+    | Failed
+)
 
 
 @dataclass(frozen=True, slots=True)

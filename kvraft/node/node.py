@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 
 from kvraft.errors import RequestError
-from kvraft.machine.results import Answer
+from kvraft.machine.results import Answer, Failed
+from kvraft.node.refusals import request_error
 from kvraft.node.replica import Replica
 
 GATHER_S_PER_CALLER = 0.0003
@@ -60,7 +61,8 @@ class Node:
 
     async def write(self, command: bytes, *, grows_state: bool) -> Answer:
         """Proposes a command and waits for its answer. Raises RequestError, which says whether it was
-        applied. A caller that stops waiting takes nothing back."""
+        applied; also where the command was applied and refused. A caller that stops waiting takes nothing
+        back."""
         done: asyncio.Future[Answer] = self._loop.create_future()
 
         def on_answer(answer: Answer | RequestError) -> None:
@@ -68,6 +70,8 @@ class Node:
                 return
             if isinstance(answer, RequestError):
                 done.set_exception(answer)
+            elif isinstance(answer.result, Failed):
+                done.set_exception(request_error(answer.result))
             else:
                 done.set_result(answer)
 

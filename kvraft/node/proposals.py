@@ -75,6 +75,7 @@ class Proposals:
 
     __slots__ = (
         "_applied_term",
+        "_asked_ms",
         "_next_group_id",
         "_pending",
         "_settings",
@@ -92,6 +93,8 @@ class Proposals:
         self._pending: dict[int, PendingGroup] = {}
         self._next_group_id = first_group_id
         self._applied_term = Term(0)
+        self._asked_ms: int | None = None
+        """When a group without commands was given last."""
         self.in_flight = 0
         """Commands accepted and not yet answered."""
 
@@ -117,7 +120,9 @@ class Proposals:
         if self.in_flight == len(self._waiting):
             return False
         last = next(reversed(self._pending.values()))
-        return last.term == term and now_ms - last.given_ms >= LOSS_SUSPECTED_MS
+        # The question itself may have been refused: then it is asked again, but not at once.
+        since_ms = last.given_ms if self._asked_ms is None else max(last.given_ms, self._asked_ms)
+        return last.term == term and now_ms - since_ms >= LOSS_SUSPECTED_MS
 
     def take_group(self, term: Term, now_ms: int) -> PendingGroup:
         """The next group for the leader of `term`, without commands if none waits; from now on its outcome
@@ -129,6 +134,8 @@ class Proposals:
             if waiters and size_bytes > self._settings.batch_bytes_max:
                 break
             waiters.append(self._waiting.popleft())
+        if not waiters:
+            self._asked_ms = now_ms
         group = PendingGroup(self._next_group_id, term, now_ms, waiters)
         self._next_group_id = (self._next_group_id + 1) % (1 << 64)
         self._pending[group.group_id] = group

@@ -16,6 +16,7 @@ from kvraft import errors
 from kvraft.errors import Reason
 from kvraft.machine.machine import BATCH_VERSION, Machine
 from kvraft.node.divergence import DigestComparison
+from kvraft.node.expiry import Expiry
 from kvraft.node.forwarding import (
     ForwardAnswer,
     ForwardedGroup,
@@ -30,6 +31,7 @@ from kvraft.node.ports import Disk, Peers
 from kvraft.node.proposals import OnAnswer, Proposals, Waiter
 from kvraft.node.reads import OnFresh, Reader, Reads
 from kvraft.node.settings import NodeSettings
+from kvraft.node.watching import WatchHub
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.events import (
     CommitWanted,
@@ -109,8 +111,11 @@ class Replica:
             now_ms=now_ms,
         )
         self.proposals = Proposals(settings, first_group_id=chance.getrandbits(64))
+        state.history.begin(self.machine.revision, settings.history_limits)
+        self.watches = WatchHub(state, self.machine.revision)
         self.reads = Reads(settings, first_read_id=chance.getrandbits(62))
         self.digests = DigestComparison(settings.digests_kept)
+        self._expiry = Expiry(now_ms)
         self.no_space = False
         """Set from outside: commands that grow the state are refused while it is true."""
         self.stopping = False
@@ -214,6 +219,7 @@ class Replica:
         self.proposals.fail_waiting(errors.shutting_down())
         self.proposals.give_up("the node stopped")
         self.reads.fail_all(errors.shutting_down())
+        self.watches.shut_down()
 
     # --- what the ports have finished ---------------------------------------------------------
 
@@ -258,7 +264,7 @@ class Replica:
     @property
     def deadline_ms(self) -> int:
         """When the next turn is due, if nothing happens before."""
-        return min(self.raft.deadline_ms, self._housekeeping_due_ms)
+        return min(self.raft.deadline_ms, self._housekeeping_due_ms, self._expiry.due_ms)
 
     @property
     def has_work(self) -> bool:
@@ -285,6 +291,8 @@ class Replica:
             raft.step(self._inbox.popleft(), now_ms)
         if now_ms >= raft.deadline_ms:
             raft.step(TimePassed(), now_ms)
+        if now_ms >= self._expiry.due_ms:
+            self._expiry.look(self, now_ms, wall_ms)
         if take_requests:
             self._pass_on_requests(now_ms, wall_ms)
         self._carry_out(raft.take_ready(may_apply=self._may_apply), now_ms)
@@ -456,8 +464,10 @@ class Replica:
     def _apply(self, entry: Entry) -> None:
         self.proposals.term_applied(entry.term)
         if entry.kind is EntryKind.COMMAND:
-            groups = self.machine.apply(entry.data)
+            groups = self.machine.apply(entry.data, entry.term)
+            self.state.history.record(self.machine.changes, self.machine.clock_ms)
             self.state.mark_applied(entry.index, entry.term)
+            self.watches.publish(self.machine.changes, self.machine.revision)
             for group in groups:
                 if group.origin_id == self.node_id:
                     self.proposals.applied(group.group_id, group.answers)
@@ -469,6 +479,8 @@ class Replica:
         """The log says that the received state is the state: from here on it is."""
         self.state = self._disk.open_state(snapshot.generation)
         self.machine = Machine(self.state)
+        self.state.history.begin(self.machine.revision, self.settings.history_limits)
+        self.watches.replace_state(self.state, self.machine.revision)
         self.proposals.skipped()
         self._inbox.append(SnapshotInstalled(index=snapshot.metadata.index))
         on_installed, self._installing = self._installing, None

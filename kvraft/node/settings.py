@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kvraft.storage.interfaces import HistoryLimits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeSettings:
@@ -31,7 +33,20 @@ class NodeSettings:
     """Past this committed entries wait for the flush."""
     log_retained_bytes: int = 256 << 20
     """Log kept beyond what recovery needs, for followers that were away."""
+    history_revisions_max: int = 100_000
+    history_bytes_max: int = 256 << 20
+    history_age_ms_max: int = 3_600_000
+    """Changes kept for watches that begin in the past, until one of the three is reached."""
     digest_interval_ms: int = 1_000
     """How often a follower tells the leader the digest of its state."""
     digests_kept: int = 16_384
     """Applied entries whose digest the leader remembers for comparing."""
+
+    @property
+    def history_limits(self) -> HistoryLimits:
+        """The three in one."""
+        return HistoryLimits(
+            revisions_max=self.history_revisions_max,
+            bytes_max=self.history_bytes_max,
+            age_ms_max=self.history_age_ms_max,
+        )

@@ -43,14 +43,35 @@ def invalid(field: str, problem: str) -> RequestError:
     return RequestError(Reason.INVALID_ARGUMENT, f"{field} {problem}", field=field)
 
 
+def number(command: command_pb2.Command, request_id: common_pb2.RequestId) -> None:
+    """Makes the command that of a registered client, if the request has a number."""
+    if not request_id.client_id:
+        if request_id.sequence or request_id.first_unacknowledged:
+            raise invalid("request_id.client_id", "is not set, but another field of `request_id` is")
+        return
+    if not request_id.sequence:
+        raise invalid("request_id.sequence", "is 0; numbers begin at 1")
+    if request_id.first_unacknowledged > request_id.sequence:
+        raise invalid("request_id.first_unacknowledged", "is greater than `sequence`")
+    command.client_id = request_id.client_id
+    command.sequence = request_id.sequence
+    command.first_unacknowledged = request_id.first_unacknowledged
+
+
 def put_command(request: kv_pb2.PutRequest) -> Write:
     """The command of Put."""
     key, value = request.key, request.value
     check_key("key", key)
     _check_value("value", value)
     command = command_pb2.Command(
-        put={"key": key, "value": value, "return_previous": request.return_previous}
+        put={
+            "key": key,
+            "value": value,
+            "return_previous": request.return_previous,
+            "lease_id": request.lease_id,
+        }
     )
+    number(command, request.request_id)
     return Write(command.SerializeToString(), True)
 
 
@@ -58,6 +79,7 @@ def delete_command(request: kv_pb2.DeleteRequest) -> Write:
     """The command of Delete."""
     check_key("key", request.key)
     command = command_pb2.Command(delete={"key": request.key, "return_previous": request.return_previous})
+    number(command, request.request_id)
     return Write(command.SerializeToString(), False)
 
 
@@ -68,6 +90,7 @@ def delete_range_command(request: kv_pb2.DeleteRangeRequest) -> Write:
     if limit > DELETE_RANGE_LIMIT_MAX:
         raise invalid("limit", f"is {limit:,}; at most {DELETE_RANGE_LIMIT_MAX:,} keys are deleted at once")
     command = command_pb2.Command(delete_range={"start": start, "end": end, "limit": limit})
+    number(command, request.request_id)
     return Write(command.SerializeToString(), False)
 
 
@@ -81,14 +104,18 @@ def compare_and_set_command(request: kv_pb2.CompareAndSetRequest) -> Write:
         _check_value("value", request.value)
     elif not request.delete:
         raise invalid("delete", "is false; set it to true to delete the key, or set `value`")
+    elif request.lease_id:
+        raise invalid("lease_id", "is set, but a deleted key has no lease")
     command = command_pb2.Command(
         compare_and_set={
             "key": request.key,
             "expected_revision": request.expected_revision,
             "value": request.value,
             "delete": request.delete,
+            "lease_id": request.lease_id,
         }
     )
+    number(command, request.request_id)
     return Write(command.SerializeToString(), update == "value")
 
 
@@ -114,7 +141,7 @@ def batch_write_command(request: kv_pb2.BatchWriteRequest) -> Write:
                 check_key(f"operations[{position}].put.key", key)
             if len(value) > VALUE_BYTES_MAX:
                 _check_value(f"operations[{position}].put.value", value)
-            add(key=key, value=value)
+            add(key=key, value=value, lease_id=put.lease_id)
             grows_state = True
         elif kind == "delete":
             key = operation.delete.key
@@ -123,6 +150,7 @@ def batch_write_command(request: kv_pb2.BatchWriteRequest) -> Write:
             add(key=key, delete=True)
         else:
             raise invalid(f"operations[{position}]", "is empty; set either `put` or `delete`")
+    number(command, request.request_id)
     return Write(command.SerializeToString(), grows_state)
 
 

@@ -12,30 +12,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from itertools import islice
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from kvraft import errors
 from kvraft.machine import kv
-from kvraft.machine.records import KvRecord
-from kvraft.machine.results import (
-    Answer,
-    BatchWriteResult,
-    CompareAndSetResult,
-    DeleteRangeResult,
-    DeleteResult,
-    PutResult,
-)
+from kvraft.machine.results import Result
 from kvraft.node.node import Node
-from kvraft.rpc import kv_requests
+from kvraft.rpc import kv_requests, kv_responses
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_requests import Write
-from kvraft.rpc.paging import PageToken, Query, Row, count_rows, key_value, take_page
+from kvraft.rpc.paging import PageToken, Query, Row, count_rows, take_page
 from kvraft.rpc.status import answering_errors
+from kvraft.rpc.txn_requests import txn_command
+from kvraft.rpc.txn_responses import txn_response
+from kvraft.rpc.watch_service import WatchService
 from kvraft.storage.errors import StorageError
 from kvraft.v1 import common_pb2, kv_pb2, kv_pb2_grpc
 
@@ -50,6 +46,16 @@ READER_TIMEOUT_S = 30.0
 """How long a stream waits for its caller to take a page: meanwhile it pins pages of the state."""
 
 Context = grpc.aio.ServicerContext[Message, Message]
+RequestT = TypeVar("RequestT")
+WriteResponseT = TypeVar(
+    "WriteResponseT",
+    kv_pb2.PutResponse,
+    kv_pb2.DeleteResponse,
+    kv_pb2.DeleteRangeResponse,
+    kv_pb2.CompareAndSetResponse,
+    kv_pb2.BatchWriteResponse,
+    kv_pb2.TxnResponse,
+)
 
 
 class KvServicer(kv_pb2_grpc.KvServiceServicer):
@@ -61,6 +67,7 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
         self._node = node
         self._headers = headers
         self._reader_timeout_s = reader_timeout_s
+        self._watches = WatchService(node, headers, reader_timeout_s=reader_timeout_s)
 
     def on_storage_error(self, error: StorageError) -> None:
         self._node.fail(error)
@@ -69,59 +76,44 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
 
     @answering_errors
     async def Put(self, request: kv_pb2.PutRequest, _context: Context) -> kv_pb2.PutResponse:
-        answer = await self._write(kv_requests.put_command(request))
-        result = answer.result
-        assert isinstance(result, PutResult), result
-        return kv_pb2.PutResponse(
-            header=self._headers.at(answer.revision), previous=_found(request.key, result.previous)
-        )
+        return await self._write(request, kv_requests.put_command(request), kv_responses.put)
 
     @answering_errors
     async def Delete(self, request: kv_pb2.DeleteRequest, _context: Context) -> kv_pb2.DeleteResponse:
-        answer = await self._write(kv_requests.delete_command(request))
-        result = answer.result
-        assert isinstance(result, DeleteResult), result
-        return kv_pb2.DeleteResponse(
-            header=self._headers.at(answer.revision),
-            deleted=result.deleted,
-            previous=_found(request.key, result.previous),
-        )
+        return await self._write(request, kv_requests.delete_command(request), kv_responses.delete)
 
     @answering_errors
     async def DeleteRange(
         self, request: kv_pb2.DeleteRangeRequest, _context: Context
     ) -> kv_pb2.DeleteRangeResponse:
-        answer = await self._write(kv_requests.delete_range_command(request))
-        result = answer.result
-        assert isinstance(result, DeleteRangeResult), result
-        return kv_pb2.DeleteRangeResponse(
-            header=self._headers.at(answer.revision), deleted=result.deleted, more=result.more
+        return await self._write(
+            request, kv_requests.delete_range_command(request), kv_responses.delete_range
         )
 
     @answering_errors
     async def CompareAndSet(
         self, request: kv_pb2.CompareAndSetRequest, _context: Context
     ) -> kv_pb2.CompareAndSetResponse:
-        answer = await self._write(kv_requests.compare_and_set_command(request))
-        result = answer.result
-        assert isinstance(result, CompareAndSetResult), result
-        return kv_pb2.CompareAndSetResponse(
-            header=self._headers.at(answer.revision),
-            succeeded=result.succeeded,
-            current=_found(request.key, result.current),
-        )
+        command = kv_requests.compare_and_set_command(request)
+        return await self._write(request, command, kv_responses.compare_and_set)
 
     @answering_errors
     async def BatchWrite(
         self, request: kv_pb2.BatchWriteRequest, _context: Context
     ) -> kv_pb2.BatchWriteResponse:
-        answer = await self._write(kv_requests.batch_write_command(request))
-        result = answer.result
-        assert isinstance(result, BatchWriteResult), result
-        return kv_pb2.BatchWriteResponse(header=self._headers.at(answer.revision), existed=result.existed)
+        return await self._write(request, kv_requests.batch_write_command(request), kv_responses.batch_write)
 
-    async def _write(self, write: Write) -> Answer:
-        return await self._node.write(write.command, grows_state=write.grows_state)
+    @answering_errors
+    async def Txn(self, request: kv_pb2.TxnRequest, _context: Context) -> kv_pb2.TxnResponse:
+        return await self._write(request, txn_command(request), txn_response)
+
+    async def _write(
+        self, request: RequestT, write: Write, respond: Callable[[RequestT, Result], WriteResponseT]
+    ) -> WriteResponseT:
+        answer = await self._node.write(write.command, grows_state=write.grows_state)
+        response = respond(request, answer.result)
+        response.header.CopyFrom(self._headers.at(answer.revision))
+        return response
 
     # --- reads --------------------------------------------------------------------------------
 
@@ -132,7 +124,8 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
         await self._until_fresh(request.consistency, request.min_revision)
         replica = self._node.replica
         return kv_pb2.GetResponse(
-            header=self._headers.at(replica.machine.revision), kv=_found(key, kv.get(replica.state, key))
+            header=self._headers.at(replica.machine.revision),
+            kv=kv_responses.found(key, kv.get(replica.state, key)),
         )
 
     @answering_errors
@@ -188,6 +181,10 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
                 is_first = False  # sent even if it is empty, for the revision in its header
                 await self._send(context, kv_pb2.StreamRangeResponse(header=header, kvs=page))
 
+    @answering_errors
+    async def Watch(self, requests: AsyncIterator[kv_pb2.WatchRequest], context: Context) -> None:
+        await self._watches.serve(requests, context)
+
     async def _send(self, context: Context, page: kv_pb2.StreamRangeResponse) -> None:
         try:
             async with asyncio.timeout(self._reader_timeout_s):
@@ -205,10 +202,6 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
             await self._node.at_least(min_revision)
         elif consistency != common_pb2.CONSISTENCY_STALE:
             await self._node.fresh()
-
-
-def _found(key: bytes, record: KvRecord | None) -> kv_pb2.KeyValue | None:
-    return None if record is None else key_value(key, record)
 
 
 def _next_slice(rows: Iterator[Row], *, keys_only: bool) -> list[kv_pb2.KeyValue]:

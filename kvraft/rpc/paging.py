@@ -119,4 +119,5 @@ def key_value(key: bytes, record: KvRecord, *, keys_only: bool = False) -> kv_pb
         create_revision=record.create_revision,
         mod_revision=record.mod_revision,
         version=record.version,
+        lease_id=record.lease_id,
     )

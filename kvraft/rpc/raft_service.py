@@ -111,7 +111,7 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
             await _refuse(context, str(error))
         except StorageError as error:
             self._node.fail(error)
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the disk failed while the snapshot was received")
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the disk of this node failed")
         except asyncio.CancelledError:
             if _is_cancelled():
                 raise

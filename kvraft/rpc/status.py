@@ -22,7 +22,7 @@ from grpc_status import rpc_status
 from kvraft.errors import DOMAIN, Reason, RequestError
 from kvraft.storage.errors import StorageError
 
-CODES = {
+CODES: dict[Reason, grpc.StatusCode] = {
     Reason.INVALID_ARGUMENT: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.NO_LEADER: grpc.StatusCode.UNAVAILABLE,
     Reason.NOT_APPLIED: grpc.StatusCode.UNAVAILABLE,
@@ -30,11 +30,25 @@ CODES = {
     Reason.SHUTTING_DOWN: grpc.StatusCode.UNAVAILABLE,
     Reason.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.NO_SPACE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.UNKNOWN_CLIENT: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.STALE_SEQUENCE: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.TOO_MANY_UNACKNOWLEDGED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.LEASE_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.LEASE_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.RANGE_TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.COMPACTED: grpc.StatusCode.OUT_OF_RANGE,
+    Reason.ANSWER_TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.SLOW_READER: grpc.StatusCode.UNAVAILABLE,
     Reason.REVISION_NOT_REACHED: grpc.StatusCode.DEADLINE_EXCEEDED,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
 }
 """The code of each reason."""
+
+
+def code_number(reason: Reason) -> int:
+    """The number of a reason's code."""
+    return int(CODES[reason].value[0])
+
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +62,7 @@ class GuardedServicer(Protocol):
 
 
 ServicerT = TypeVar("ServicerT", bound=GuardedServicer)
-RequestT = TypeVar("RequestT", bound=Message)
+RequestT = TypeVar("RequestT")
 ResponseT = TypeVar("ResponseT")
 ContextT = TypeVar("ContextT", bound="grpc.aio.ServicerContext[Message, Message]")
 
@@ -64,25 +78,23 @@ def answering_errors(
     async def guarded(servicer: ServicerT, request: RequestT, context: ContextT) -> ResponseT:
         try:
             return await handler(servicer, request, context)
-        except RequestError as error:
-            failure = error
-        except StorageError as error:
-            servicer.on_storage_error(error)
-            failure = _internal("the disk of this node failed, and the node stops")
         except Exception as error:  # noqa: BLE001 - whatever it is, its text must not reach the client
-            _log.error(
-                "request failed unexpectedly",
-                method=handler.__name__,
-                error=type(error).__name__,
-                frames=[
-                    f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)
-                ],
-            )
-            failure = _internal("this node met an unexpected error; its log says more")
-        status = to_status(failure)
+            status = to_status(request_error_of(error, servicer, handler.__name__))
         return await context.abort(status.code, status.details, status.trailing_metadata)
 
     return guarded
+
+
+def request_error_of(error: Exception, servicer: GuardedServicer, method: str) -> RequestError:
+    """What a client may know of an exception; what nobody expected is logged, a broken disk told on."""
+    if isinstance(error, RequestError):
+        return error
+    if isinstance(error, StorageError):
+        servicer.on_storage_error(error)
+        return _internal("the disk of this node failed, and the node stops")
+    frames = [f"{f.filename}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)]
+    _log.error("request failed unexpectedly", method=method, error=type(error).__name__, frames=frames)
+    return _internal("this node met an unexpected error; its log says more")
 
 
 def to_status(error: RequestError) -> grpc.Status:
@@ -102,7 +114,7 @@ def to_status(error: RequestError) -> grpc.Status:
     packed = [any_pb2.Any() for _ in details]
     for box, detail in zip(packed, details, strict=True):
         box.Pack(detail)
-    code: int = CODES[error.reason].value[0]
+    code = code_number(error.reason)
     status: grpc.Status = rpc_status.to_status(
         status_pb2.Status(code=code, message=str(error), details=packed)
     )

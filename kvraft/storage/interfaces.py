@@ -4,7 +4,7 @@ simulator; both are plain synchronous code."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -114,6 +114,59 @@ class Applied:
     """Sum modulo 2**64 of the hash of every row: independent of order, equal on equal states."""
 
 
+Change = tuple[bytes, bytes | None, bytes | None]
+"""A key of the key-value space, the row it holds since (None: it was deleted), and the row it held before
+(None: it did not exist)."""
+
+
+class HistoryCompactedError(Exception):
+    """Changes were asked for that are older than the history that is kept."""
+
+    def __init__(self, oldest_revision: int) -> None:
+        super().__init__(f"the history begins with revision {oldest_revision}")
+        self.oldest_revision = oldest_revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLimits:
+    """What a history keeps: whichever of the three is reached first. Kept to when it is flushed, so that
+    what came since the last flush is always kept."""
+
+    revisions_max: int
+    """How many revisions it goes back."""
+    bytes_max: int
+    """On disk."""
+    age_ms_max: int
+    """By replicated time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryExtent:
+    """What a history on disk holds; written in the same transaction as the rows."""
+
+    oldest_revision: int
+    """Every change from this revision on is kept."""
+    size_bytes: int
+
+
+class History(Protocol):
+    """What the key-value space changed, by revision, as far back as it is kept by this node alone."""
+
+    def begin(self, revision: int, limits: HistoryLimits) -> None:
+        """Before anything else: the state is at `revision`. Where nothing is kept from before, this is what
+        the history begins after."""
+        ...
+
+    def record(self, revisions: Sequence[tuple[int, Sequence[Change]]], clock_ms: int) -> None:
+        """What an entry changed, by revision, ascending, at this replicated time. The bytes are shared."""
+        ...
+
+    @property
+    def oldest_revision(self) -> int:
+        """The first revision that `read` answers."""
+        ...
+
+
 class StateReader(Protocol):
     """Ordered rows: keys of 1 to 511 bytes, compared as unsigned bytes."""
 
@@ -156,7 +209,15 @@ class StateStore(StateTransaction, Protocol):
     def applied(self) -> Applied: ...
 
     def mark_applied(self, index: Index, term: Term) -> None:
-        """Everything put and deleted so far is the state at this entry."""
+        """Everything put, deleted and recorded so far is the state at this entry, and its history."""
+        ...
+
+    @property
+    def history(self) -> History: ...
+
+    def read_history(self, first: int) -> list[tuple[int, Sequence[Change]]]:
+        """The changes from revision `first` on, ascending, in a slice that takes about a millisecond; none:
+        there are none yet. Raises HistoryCompactedError, StorageError."""
         ...
 
     @property
@@ -166,7 +227,7 @@ class StateStore(StateTransaction, Protocol):
 
     @property
     def memory_bytes(self) -> int:
-        """Bytes of rows not yet flushed, frozen ones included."""
+        """Bytes of rows and changes not yet flushed, frozen ones included."""
         ...
 
     @property

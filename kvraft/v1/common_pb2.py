@@ -24,15 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kvraft/v1/common.proto\x12\tkvraft.v1\"j\n\x0eResponseHeader\x12\x12\n\ncluster_id\x18\x01 \x01(\x06\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x11\n\tleader_id\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x10\n\x08revision\x18\x05 \x01(\x04*y\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43ONSISTENCY_LINEARIZABLE\x10\x01\x12\x18\n\x14\x43ONSISTENCY_AT_LEAST\x10\x02\x12\x15\n\x11\x43ONSISTENCY_STALE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kvraft/v1/common.proto\x12\tkvraft.v1\"j\n\x0eResponseHeader\x12\x12\n\ncluster_id\x18\x01 \x01(\x06\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x11\n\tleader_id\x18\x03 \x01(\x04\x12\x0c\n\x04term\x18\x04 \x01(\x04\x12\x10\n\x08revision\x18\x05 \x01(\x04\"N\n\tRequestId\x12\x11\n\tclient_id\x18\x01 \x01(\x06\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x1c\n\x14\x66irst_unacknowledged\x18\x03 \x01(\x04*y\n\x0b\x43onsistency\x12\x1b\n\x17\x43ONSISTENCY_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x43ONSISTENCY_LINEARIZABLE\x10\x01\x12\x18\n\x14\x43ONSISTENCY_AT_LEAST\x10\x02\x12\x15\n\x11\x43ONSISTENCY_STALE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvraft.v1.common_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONSISTENCY']._serialized_start=145
-  _globals['_CONSISTENCY']._serialized_end=266
+  _globals['_CONSISTENCY']._serialized_start=225
+  _globals['_CONSISTENCY']._serialized_end=346
   _globals['_RESPONSEHEADER']._serialized_start=37
   _globals['_RESPONSEHEADER']._serialized_end=143
+  _globals['_REQUESTID']._serialized_start=145
+  _globals['_REQUESTID']._serialized_end=223
 # @@protoc_insertion_point(module_scope)

@@ -29,3 +29,13 @@ class ResponseHeader(_message.Message):
     term: int
     revision: int
     def __init__(self, cluster_id: _Optional[int] = ..., member_id: _Optional[int] = ..., leader_id: _Optional[int] = ..., term: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class RequestId(_message.Message):
+    __slots__ = ("client_id", "sequence", "first_unacknowledged")
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_UNACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
+    client_id: int
+    sequence: int
+    first_unacknowledged: int
+    def __init__(self, client_id: _Optional[int] = ..., sequence: _Optional[int] = ..., first_unacknowledged: _Optional[int] = ...) -> None: ...

@@ -75,6 +75,16 @@ class KvServiceStub:
                 request_serializer=kvraft_dot_v1_dot_kv__pb2.BatchWriteRequest.SerializeToString,
                 response_deserializer=kvraft_dot_v1_dot_kv__pb2.BatchWriteResponse.FromString,
                 _registered_method=True)
+        self.Txn = channel.unary_unary(
+                '/kvraft.v1.KvService/Txn',
+                request_serializer=kvraft_dot_v1_dot_kv__pb2.TxnRequest.SerializeToString,
+                response_deserializer=kvraft_dot_v1_dot_kv__pb2.TxnResponse.FromString,
+                _registered_method=True)
+        self.Watch = channel.stream_stream(
+                '/kvraft.v1.KvService/Watch',
+                request_serializer=kvraft_dot_v1_dot_kv__pb2.WatchRequest.SerializeToString,
+                response_deserializer=kvraft_dot_v1_dot_kv__pb2.WatchResponse.FromString,
+                _registered_method=True)
 
 
 class KvServiceServicer:
@@ -137,6 +147,20 @@ class KvServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Txn(self, request, context):
+        """Compares, then does one of two lists of operations, atomically, as one revision.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Watch(self, request_iterator, context):
+        """Follows the changes of keys, many watches on one stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_KvServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -179,6 +203,16 @@ def add_KvServiceServicer_to_server(servicer, server):
                     servicer.BatchWrite,
                     request_deserializer=kvraft_dot_v1_dot_kv__pb2.BatchWriteRequest.FromString,
                     response_serializer=kvraft_dot_v1_dot_kv__pb2.BatchWriteResponse.SerializeToString,
+            ),
+            'Txn': grpc.unary_unary_rpc_method_handler(
+                    servicer.Txn,
+                    request_deserializer=kvraft_dot_v1_dot_kv__pb2.TxnRequest.FromString,
+                    response_serializer=kvraft_dot_v1_dot_kv__pb2.TxnResponse.SerializeToString,
+            ),
+            'Watch': grpc.stream_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=kvraft_dot_v1_dot_kv__pb2.WatchRequest.FromString,
+                    response_serializer=kvraft_dot_v1_dot_kv__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -398,6 +432,60 @@ class KvService:
             '/kvraft.v1.KvService/BatchWrite',
             kvraft_dot_v1_dot_kv__pb2.BatchWriteRequest.SerializeToString,
             kvraft_dot_v1_dot_kv__pb2.BatchWriteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Txn(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/kvraft.v1.KvService/Txn',
+            kvraft_dot_v1_dot_kv__pb2.TxnRequest.SerializeToString,
+            kvraft_dot_v1_dot_kv__pb2.TxnResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/kvraft.v1.KvService/Watch',
+            kvraft_dot_v1_dot_kv__pb2.WatchRequest.SerializeToString,
+            kvraft_dot_v1_dot_kv__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

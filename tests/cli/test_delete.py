@@ -60,10 +60,10 @@ def test_a_failure_on_the_way_says_how_far_it_came(run: Run, filled: FakeNode) -
     filled.fail("DeleteRange", ordinary)
     assert run("del", "--range", "a/0", "a/3").exit_code == 0
 
-    # The first step succeeds, the second one's answer is lost.
-    filled.fail_after("DeleteRange", 1, Failure(code=grpc.StatusCode.UNAVAILABLE, message="Socket closed"))
+    # The first step succeeds, the second one fails.
+    filled.fail_after("DeleteRange", 1, Failure(code=grpc.StatusCode.INTERNAL, reason="INTERNAL"))
     result = run("del", "--prefix", "a/")
-    assert result.exit_code == 4
+    assert result.exit_code == 6
     assert "Before that 4 keys of the range were deleted." in result.stderr
 
 

@@ -19,7 +19,7 @@ FAILURES = [
     (Failure(code=Code.INVALID_ARGUMENT, reason="INVALID_ARGUMENT"), 2, "no"),
     pytest.param(Failure(code=Code.UNAVAILABLE, reason="NO_LEADER"), 3, "no", marks=pytest.mark.slow),
     (Failure(code=Code.UNAVAILABLE, reason="OUTCOME_UNKNOWN", applied="unknown"), 4, "unknown"),
-    (Failure(code=Code.UNAVAILABLE, message="Socket closed", after_applying=True), 4, "unknown"),
+    (Failure(code=Code.UNAVAILABLE, message="Socket closed"), 4, "unknown"),
     (Failure(code=Code.RESOURCE_EXHAUSTED, reason="OVERLOADED", retry_after_ms=250), 5, "no"),
     (Failure(code=Code.RESOURCE_EXHAUSTED, reason="NO_SPACE"), 5, "no"),
     (Failure(code=Code.INTERNAL, reason="INTERNAL", applied="unknown"), 6, "unknown"),

@@ -42,6 +42,7 @@ def test_one_json_object_a_line(run: Run) -> None:
         "create_revision": 6,
         "mod_revision": 6,
         "version": 1,
+        "lease_id": 0,
     }
     alone = json.loads(run("ls", "a/", "--limit", "1", "--keys-only", "-o", "json").stdout)
     assert "value" not in alone

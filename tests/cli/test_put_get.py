@@ -22,7 +22,7 @@ def test_put_and_get_as_json(run: Run) -> None:
     assert json.loads(run("-o", "json", "put", "k", "v").stdout) == {"header": {**HEADER, "revision": 1}}
     again = json.loads(run("put", "k", "w", "--print-previous", "-o", "json").stdout)
     first = {"key": "k", "key_b64": "aw==", "value": "v", "value_b64": "dg=="}
-    first |= {"create_revision": 1, "mod_revision": 1, "version": 1}
+    first |= {"create_revision": 1, "mod_revision": 1, "version": 1, "lease_id": 0}
     assert again == {"header": {**HEADER, "revision": 2}, "previous": first}
     second = {**first, "value": "w", "value_b64": "dw==", "mod_revision": 2, "version": 2}
     answer = {"header": {**HEADER, "revision": 2}, "kv": second}

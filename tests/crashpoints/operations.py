@@ -14,6 +14,7 @@ from pathlib import Path
 from kvraft import exit_codes
 from kvraft.client import KeyRange, KvraftError
 from tests.cluster.harness import Cluster, eventually
+from tests.cluster.unary import UnaryClient
 from tests.crashpoints.strace import Point
 
 Files = dict[str, list[Path]]
@@ -76,9 +77,11 @@ class Scene:
         self._asked += 1
         key = b"key/%06d" % self._asked
         value = (b"%06d" % self._asked) * (size_bytes // 6)
-        async with self.cluster.client(*node_ids, timeout_s=2.0) as client:
+        members = self.cluster.members
+        asked = ",".join(members[each].client_address for each in node_ids or self.cluster.node_ids)
+        async with UnaryClient(asked, timeout_s=2.0) as client:
             try:
-                await client.kv.put(key, value)
+                await client.put(key, value)
             except KvraftError as error:
                 if error.applied == "no":
                     self.refused.add(key)

@@ -18,7 +18,17 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
-from kvraft.v1 import cluster_pb2, cluster_pb2_grpc, common_pb2, kv_pb2, kv_pb2_grpc
+from kvraft.v1 import (
+    client_pb2,
+    client_pb2_grpc,
+    cluster_pb2,
+    cluster_pb2_grpc,
+    common_pb2,
+    kv_pb2,
+    kv_pb2_grpc,
+    pipeline_pb2,
+    pipeline_pb2_grpc,
+)
 
 CLUSTER_ID = 0x0123456789ABCDEF
 
@@ -45,6 +55,7 @@ class FakeNode:
     """The state and the orders. Thread-safe as far as the tests need."""
 
     member_id: int = 1
+    leader_id: int = 1
     page_size: int = 100
     """Keys per page of StreamRange."""
     delete_range_max: int = 10_000
@@ -56,8 +67,16 @@ class FakeNode:
     failures: defaultdict[str, deque[Failure | None]] = field(default_factory=lambda: defaultdict(deque))
     hanging: set[str] = field(default_factory=set)
     """Methods that never answer."""
+    watches: deque[list[kv_pb2.WatchResponse]] = field(default_factory=deque)
+    """What each call of Watch is sent. Then the connection breaks; the last one stays open."""
     arrived: threading.Event = field(default_factory=threading.Event)
     """Set when a call begins to hang."""
+    clients: set[int] = field(default_factory=set)
+    """Registered ones."""
+    answers: dict[tuple[int, int], pipeline_pb2.PipelineResponse] = field(default_factory=dict)
+    """To numbered batches; nodes that share it are one cluster."""
+    batches: list[pipeline_pb2.PipelineRequest] = field(default_factory=list)
+    """Everything that came by pipeline, as it was grouped."""
 
     def fail(self, method: str, failure: Failure, *, times: int = 1) -> None:
         self.failures[method].extend([failure] * times)
@@ -88,7 +107,11 @@ class FakeNode:
 
     def header(self) -> common_pb2.ResponseHeader:
         return common_pb2.ResponseHeader(
-            cluster_id=CLUSTER_ID, member_id=self.member_id, leader_id=1, term=3, revision=self.revision
+            cluster_id=CLUSTER_ID,
+            member_id=self.member_id,
+            leader_id=self.leader_id,
+            term=3,
+            revision=self.revision,
         )
 
     def select(self, keys: kv_pb2.KeyRange, *, reverse: bool = False) -> list[kv_pb2.KeyValue]:
@@ -211,6 +234,14 @@ class _KvServicer(_Servicer, kv_pb2_grpc.KvServiceServicer):
         if later:
             _abort(context, later)
 
+    def Watch(self, requests, context) -> Iterator[kv_pb2.WatchResponse]:
+        self._begin("Watch", next(requests).create, context)
+        watches = self._node.watches
+        yield from watches.popleft()
+        if watches:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
+        self._hang(context)
+
     def CompareAndSet(self, request, context):
         self._begin("CompareAndSet", request, context)
         current = self._node.keys.get(request.key)
@@ -233,6 +264,113 @@ class _KvServicer(_Servicer, kv_pb2_grpc.KvServiceServicer):
             else:
                 existed.append(self._node.delete(operation.delete.key) is not None)
         return kv_pb2.BatchWriteResponse(header=self._node.header(), existed=existed)
+
+
+class _Refused(Exception):
+    """A handler aborted."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, rich: status_pb2.Status | None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.rich = rich
+
+
+class _CommandContext:
+    """Stands for a call where there is only one command of a batch."""
+
+    def __init__(self, stream: grpc.ServicerContext) -> None:
+        self.add_callback = stream.add_callback
+
+    def abort(self, code: grpc.StatusCode, message: str) -> None:
+        raise _Refused(code, message, None)
+
+    def abort_with_status(self, status: grpc.Status) -> None:
+        packed = dict(status.trailing_metadata)["grpc-status-details-bin"]
+        raise _Refused(status.code, status.details, status_pb2.Status.FromString(packed))
+
+
+class _PipelineServicer(_KvServicer, pipeline_pb2_grpc.PipelineServiceServicer):
+    """Every command of a batch is what it would be as a call of its own, failures included; one that
+    fails fails the batch."""
+
+    def Pipeline(self, request_iterator, context) -> Iterator[pipeline_pb2.PipelineResponse]:
+        for request in request_iterator:
+            self._node.batches.append(request)
+            try:
+                yield self._answer(request, _CommandContext(context))
+            except _Refused as refused:
+                if refused.rich is None:
+                    context.abort(refused.code, str(refused))
+                yield pipeline_pb2.PipelineResponse(tag=request.tag, error=_pipeline_error(refused))
+
+    def _answer(self, request, context) -> pipeline_pb2.PipelineResponse:
+        response = pipeline_pb2.PipelineResponse(tag=request.tag)
+        if request.WhichOneof("batch") == "reads":
+            for key in request.reads.keys:
+                read = kv_pb2.GetRequest(key=key, consistency=request.reads.consistency)
+                found = self.Get(read, context)
+                response.values.add(kv=found.kv if found.HasField("kv") else None)
+            response.header.CopyFrom(self._node.header())
+            return response
+        number = request.writes.request_id
+        if number.client_id not in self._node.clients:
+            _abort(context, Failure(code=grpc.StatusCode.FAILED_PRECONDITION, reason="UNKNOWN_CLIENT"))
+        key = (number.client_id, number.sequence)
+        if key in self._node.answers:
+            response.CopyFrom(self._node.answers[key])
+            response.tag = request.tag
+            return response
+        lost: _Refused | None = None
+        for command in request.writes.commands:
+            kind = command.WhichOneof("command")
+            method = "".join(word.title() for word in kind.split("_"))
+            before = self._node.revision
+            try:
+                answered = getattr(self, method)(getattr(command, kind), context)
+            except _Refused as refused:
+                if self._node.revision == before:
+                    raise
+                lost = refused
+                response.results.add(revision=self._node.revision)
+                continue
+            result = response.results.add(revision=self._node.revision)
+            answered.ClearField("header")
+            if kind != "put" or answered.HasField("previous"):
+                getattr(result, kind).CopyFrom(answered)
+        response.header.CopyFrom(self._node.header())
+        self._node.answers[key] = response
+        if lost is not None:
+            raise lost
+        return response
+
+
+def _pipeline_error(refused: _Refused) -> pipeline_pb2.PipelineError:
+    error = pipeline_pb2.PipelineError(code=refused.code.value[0], message=str(refused))
+    for packed in refused.rich.details:
+        info = error_details_pb2.ErrorInfo()
+        retry = error_details_pb2.RetryInfo()
+        bad = error_details_pb2.BadRequest()
+        if packed.Unpack(info):
+            error.reason = info.reason
+            error.maybe_applied = info.metadata["applied"] == "unknown"
+        elif packed.Unpack(retry):
+            error.retry_after_ms = retry.retry_delay.ToMilliseconds()
+        elif packed.Unpack(bad):
+            error.field = bad.field_violations[0].field
+            error.message = bad.field_violations[0].description
+    return error
+
+
+class _ClientServicer(_Servicer, client_pb2_grpc.ClientServiceServicer):
+    """Registrations are not among the calls: tests are about the others."""
+
+    def RegisterClient(self, request, context):
+        client_id = 100 + len(self._node.clients)
+        self._node.clients.add(client_id)
+        return client_pb2.RegisterClientResponse(header=self._node.header(), client_id=client_id)
+
+    def UnregisterClient(self, request, context):
+        return client_pb2.UnregisterClientResponse(header=self._node.header())
 
 
 class _ClusterServicer(_Servicer, cluster_pb2_grpc.ClusterServiceServicer):
@@ -282,9 +420,14 @@ class FakeServer:
         self._threads = ThreadPoolExecutor(8)
         self._server = grpc.server(
             self._threads,
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 4 * 1024 * 1024)],
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", 4 * 1024 * 1024 + 64 * 1024),
+            ],
         )
         kv_pb2_grpc.add_KvServiceServicer_to_server(_KvServicer(self.node), self._server)
+        client_pb2_grpc.add_ClientServiceServicer_to_server(_ClientServicer(self.node), self._server)
+        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(_PipelineServicer(self.node), self._server)
         cluster_pb2_grpc.add_ClusterServiceServicer_to_server(_ClusterServicer(self.node), self._server)
         self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
 

@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from kvraft.client import Client
 from kvraft.machine.records import KvRecord
 from kvraft.members import MemberAddresses, loopback_members, serve_command
+from tests.cluster.unary import UnaryClient
 from tests.powerloss import strace
 
 CLUSTER_NAME = "power"
@@ -69,10 +69,11 @@ class TracedNodes:
         """Alone in a directory of its own, so that what happens to that is this node's doing."""
         return self.directory / str(node_id) / "data"
 
-    def client(self, *node_ids: int) -> Client:
+    def client(self, *node_ids: int) -> UnaryClient:
         """A client of these nodes, or of all that run."""
         chosen = node_ids or tuple(self._pids)
-        return Client(",".join(self.members[each].client_address for each in chosen), timeout_s=PATIENCE_S)
+        addresses = ",".join(self.members[each].client_address for each in chosen)
+        return UnaryClient(addresses, timeout_s=PATIENCE_S)
 
     def start(self, node_id: int) -> None:
         self.data_directory(node_id).parent.mkdir(exist_ok=True)
@@ -139,7 +140,7 @@ class Load:
         """The last one."""
         return len(self._puts)
 
-    async def put(self, client: Client, count: int, *, writers: int = 3, large_bytes: int = 0) -> None:
+    async def put(self, client: UnaryClient, count: int, *, writers: int = 3, large_bytes: int = 0) -> None:
         """Acknowledged writes; closes the client after them. The last value has `large_bytes`, unless 0."""
         sizes = [self._chance.choice(_VALUE_BYTES) for _ in range(count - 1)]
         sizes.append(large_bytes or _VALUE_BYTES[0])
@@ -150,7 +151,7 @@ class Load:
 
         async def write() -> None:
             for key, value in waiting:
-                answer = await client.kv.put(key, value)
+                answer = await client.put(key, value)
                 self.leader = answer.header.leader_id
                 assert answer.header.revision not in self._puts, answer
                 self._acknowledged.append(answer.header.revision)

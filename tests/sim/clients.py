@@ -1,7 +1,8 @@
 """Clients: each calls one thing at a time, at any node, and writes down what it was told.
 
-A write whose node dies, or whose answer does not come in time, is *unknown* for ever. Keys are few, so
-that calls meet; values are unique, so that every read names the write it saw.
+A write whose node dies, or whose answer does not come in time, is *unknown* for ever; but a client that
+is registered numbers its writes and repeats them, here and there, until they are answered. Keys are few,
+so that calls meet; values are unique, so that every read names the write it saw.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from kvraft.errors import RequestError
 from kvraft.machine import kv
 from kvraft.machine.records import KvRecord
-from kvraft.machine.results import Answer
+from kvraft.machine.results import Answer, Failed, RegisterClientResult
 from tests.sim.checkers.ledger import encode
 from tests.sim.history import (
     Batch,
@@ -25,6 +26,8 @@ from tests.sim.history import (
     Outcome,
     Put,
     Read,
+    Register,
+    Violation,
     Write,
 )
 from tests.sim.timeline import MS_US
@@ -92,7 +95,7 @@ class Call:
         now_ms = host.now_ms()
         if not isinstance(request, Read):
             grows_state = not isinstance(request, Delete | DeleteRange)
-            command = encode(request, self.operation.number)
+            command = encode(request, self.operation.number, self.operation.request_id)
             replica.submit(command, grows_state=grows_state, now_ms=now_ms, on_answer=self._answered)
         elif request.freshness is Freshness.LINEARIZABLE:
             replica.read(now_ms=now_ms, on_fresh=self._fresh)
@@ -109,6 +112,8 @@ class Call:
             self._world.report.events[f"answer {answer.reason.value}"] += 1
             self._end(Outcome.NOT_APPLIED if answer.applied == "no" else Outcome.UNKNOWN)
             return
+        if isinstance(answer.result, Failed):
+            raise Violation(f"refused, {answer.result}: {self.operation}")
         self.operation.revision, self.operation.result = answer.revision, answer.result
         self._end(Outcome.DONE)
 
@@ -144,6 +149,10 @@ class Call:
 
     def _end(self, outcome: Outcome) -> None:
         self._is_over = True
+        if self.operation.request_id is not None and outcome is not Outcome.DONE:
+            self._world.report.events["numbered write repeated"] += 1
+            self._on_end(self.operation)
+            return
         self._recorder.end(self.operation, outcome)
         if self._world.report.is_traced:
             self._world.report.say(f"c{self.operation.client}", f"ends {self.operation}")
@@ -162,6 +171,9 @@ class Client:
         self._chance = chance
         self._pace_us = pace_us
         self._known: dict[bytes, KvRecord | None] = {}
+        self._registers = chance.random() < 0.5
+        self._client_id: int | None = None
+        self._sequence = 0
         self._revision = 0
         self.is_stopped = False
         self._think()
@@ -181,15 +193,39 @@ class Client:
         if not host.is_up:
             self._think()
             return
-        operation = self._recorder.invoke(self._number, host, self._request())
+        if self._registers and self._client_id is None:
+            operation = self._recorder.invoke(self._number, host, Register())
+        else:
+            operation = self._recorder.invoke(self._number, host, self._request())
+            if self._client_id is not None and not isinstance(operation.request, Read):
+                self._sequence += 1
+                operation.request_id = (self._client_id, self._sequence)
+        self._attempt(host, operation)
+
+    def _attempt(self, host: Host, operation: Operation) -> None:
         timeout_us = self._chance.randrange(500 * MS_US, 6_000 * MS_US)
         Call(self._world, self._recorder, host, operation, timeout_us, self._ended)
 
+    def _repeat(self, operation: Operation) -> None:
+        """The same, to any node that is up."""
+        up = [host for host in self._world.hosts.values() if host.is_up]
+        if self.is_stopped:
+            return
+        if up:
+            self._attempt(self._chance.choice(up), operation)
+        else:
+            self._world.timeline.after(self._pace_us, self._repeat, operation)
+
     def _ended(self, operation: Operation) -> None:
+        if operation.request_id is not None and operation.outcome is not Outcome.DONE:
+            self._world.timeline.after(1 + self._chance.randrange(self._pace_us), self._repeat, operation)
+            return
         self._world.report.events[f"operation {operation.outcome.value}"] += 1
         if operation.outcome is Outcome.DONE:
             self._revision = max(self._revision, operation.revision)
             request = operation.request
+            if isinstance(operation.result, RegisterClientResult):
+                self._client_id = operation.result.client_id
             if isinstance(request, Read):
                 assert operation.rows is not None
                 for key in KEYS:

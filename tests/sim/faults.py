@@ -57,6 +57,7 @@ EVENTS = frozenset(
         "flush",
         "leader elected",
         "log write",
+        "numbered write repeated",
         "operation done",
         "operation not applied",
         "operation unknown",

@@ -81,7 +81,12 @@ class Read:
         return self.start <= key and (not self.end or key < self.end)
 
 
-Write = Put | Delete | DeleteRange | CompareAndSet | Batch
+@dataclass(frozen=True, slots=True)
+class Register:
+    """Become a client whose numbered writes may be repeated."""
+
+
+Write = Put | Delete | DeleteRange | CompareAndSet | Batch | Register
 Rows = dict[bytes, KvRecord]
 
 
@@ -103,6 +108,8 @@ class Operation:
     """Of a write that is DONE."""
     rows: Rows | None = None
     """Of a read that is DONE."""
+    request_id: tuple[int, int] | None = None
+    """Of a numbered write, which is repeated until it is answered: client id and sequence."""
 
     def __str__(self) -> str:
         end = "" if self.returned == FOREVER else self.returned

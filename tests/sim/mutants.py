@@ -13,13 +13,16 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from kvraft import errors
+from kvraft.machine.answers import encode_answer
+from kvraft.machine.clients import Clients, _Client
+from kvraft.machine.results import Answer
 from kvraft.node import pending_write, proposals, reads
 from kvraft.raft import reading, replication, snapshotting
 from kvraft.raft.configuration import Configuration
@@ -41,7 +44,7 @@ from kvraft.storage.interfaces import Applied, LogWrite
 from kvraft.storage.memory_log import MemoryLog
 from kvraft.storage.state import tables
 from kvraft.storage.state.memory_engine import MemoryEngine
-from kvraft.storage.state.store import LayeredState
+from kvraft.storage.state.store import LayeredState, LayeredView
 from tests.sim.disk import SimulatedDisk
 from tests.sim.network import Network
 from tests.sim.simulation import Result, run
@@ -208,7 +211,7 @@ def _reads_do_not_wait_for_apply(patch: Patch) -> None:
 def _applied_index_apart_from_data(patch: Patch) -> None:
     def flush(state: LayeredState) -> None:
         assert state._flush is not None
-        state._engine.write(tables.merge(state._flush.tables), state._applied)
+        state._engine.write(tables.merge(state._flush.tables), state._applied, state._flush.history)
         state._flush.is_written = True
 
     patch.setattr(LayeredState, "flush", flush)
@@ -237,10 +240,10 @@ def _snapshot_installed_one_too_low(patch: Patch) -> None:
     """The receiver writes another index beside the rows than the one they stand for."""
     write = MemoryEngine.write
 
-    def off_by_one(engine: MemoryEngine, rows: Any, applied: Applied) -> None:
+    def off_by_one(engine: MemoryEngine, rows: Any, applied: Applied, *history: Any) -> None:
         if isinstance(rows, list):  # a received state; a flush brings an iterator
             applied = replace(applied, index=Index(applied.index + 1))
-        write(engine, rows, applied)
+        write(engine, rows, applied, *history)
 
     patch.setattr(MemoryEngine, "write", off_by_one)
 
@@ -342,6 +345,34 @@ def _installation_deletes_what_is_received(patch: Patch) -> None:
     patch.setattr(SimulatedDisk, "delete_superseded", delete_all_others)
 
 
+def _numbers_are_not_remembered(patch: Patch) -> None:
+    patch.setattr(Clients, "_remember", lambda *_: None)
+
+
+def _acknowledged_numbers_are_forgotten(patch: Patch) -> None:
+    patch.setattr(_Client, "is_stale", lambda *_: False)
+
+
+def _snapshots_without_clients(patch: Patch) -> None:
+    real = LayeredView.scan
+
+    def scan(view: LayeredView, *args: Any, **kwargs: Any) -> Iterator[tuple[bytes, bytes]]:
+        return (row for row in real(view, *args, **kwargs) if not row[0].startswith(b"\x03"))
+
+    patch.setattr(LayeredView, "scan", scan)
+
+
+def _answers_in_memory_only(patch: Patch) -> None:
+    def remember(clients: Clients, _client_id: int, client: _Client, sequence: int, answer: Answer) -> None:
+        client.answers[sequence] = encode_answer(answer)
+
+    def forget(_clients: Clients, _client_id: int, client: _Client, sequence: int) -> None:
+        del client.answers[sequence]
+
+    patch.setattr(Clients, "_remember", remember)
+    patch.setattr(Clients, "_forget_answer", forget)
+
+
 MUTANTS = (
     Mutant("vote not persisted", _vote_not_persisted),
     Mutant("term not persisted", _term_not_persisted),
@@ -371,6 +402,10 @@ MUTANTS = (
     Mutant("accepted before the snapshot is durable", _accepts_before_the_snapshot),
     Mutant("a stream's rest taken after the next one's", _streams_overtake_each_other),
     Mutant("installation deletes a newer snapshot", _installation_deletes_what_is_received),
+    Mutant("repeated number applied again", _numbers_are_not_remembered),
+    Mutant("acknowledged number applied again", _acknowledged_numbers_are_forgotten),
+    Mutant("client sessions left out of the snapshot", _snapshots_without_clients),
+    Mutant("answers kept in memory only", _answers_in_memory_only),
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.sim.faults import EVENTS, FAULTS
 from tests.sim.simulation import run
 
-SEEDS = 40
+SEEDS = 30
 RARE = {
     "answer NOT_APPLIED",
     "crash in a flush",

@@ -84,6 +84,9 @@ def test_everything_has_a_default_but_identity() -> None:
         log_retained_bytes=NodeSettings().log_retained_bytes,
         disk_reserve_bytes=256 << 20,
         memory_bytes_max=NodeSettings().memory_bytes_max,
+        history_revisions_max=NodeSettings().history_revisions_max,
+        history_bytes_max=NodeSettings().history_bytes_max,
+        history_age_ms_max=NodeSettings().history_age_ms_max,
         log_level="info",
         log_format="text",
         insecure=False,
@@ -234,6 +237,9 @@ def test_an_error_names_its_source(path: Path) -> None:
         ("log_retained_bytes", 0, 1 << 50),
         ("disk_reserve_bytes", 0, 1 << 50),
         ("memory_bytes_max", 32 << 20, 1 << 40),
+        ("history_revisions_max", 1, 1 << 40),
+        ("history_bytes_max", 0, 1 << 50),
+        ("history_age_ms_max", 0, 1 << 50),
     ],
 )
 def test_a_number_is_within_its_limits(key: str, minimum: int, maximum: int) -> None:

@@ -25,8 +25,23 @@ from kvctl.settings import Command, Settings, pass_settings
     help="Take the value from a file, byte for byte.",
 )
 @click.option("--print-previous", is_flag=True, help="Also print what the key held before.")
+@click.option(
+    "--lease",
+    "lease_id",
+    type=click.IntRange(1, 2**64 - 1),
+    metavar="ID",
+    help="Attach the key to a lease, with which it ends.",
+)
 @pass_settings
-def put(settings: Settings, *, key: str, value: str | None, file: Path | None, print_previous: bool) -> None:
+def put(
+    settings: Settings,
+    *,
+    key: str,
+    value: str | None,
+    file: Path | None,
+    print_previous: bool,
+    lease_id: int | None,
+) -> None:
     """Store a value under a key.
 
     The value is the argument, the content of a file, or, with - or without either, what comes from
@@ -41,7 +56,10 @@ def put(settings: Settings, *, key: str, value: str | None, file: Path | None, p
     stored = _value(value, file, hexadecimal=settings.hex)
     with connect(settings) as client:
         result = client.kv.put(
-            from_typed(key, hexadecimal=settings.hex), stored, return_previous=print_previous
+            from_typed(key, hexadecimal=settings.hex),
+            stored,
+            return_previous=print_previous,
+            lease_id=lease_id or 0,
         )
     if settings.as_json:
         answer: dict[str, Any] = {"header": header_object(result.header)}

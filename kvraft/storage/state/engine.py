@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from kvraft.storage.interfaces import Applied, StateReader
+from kvraft.storage.interfaces import Applied, HistoryExtent, StateReader
 
 Row = tuple[bytes, bytes | None]
 """A key and its value; None: the key is to be deleted."""
@@ -14,8 +14,30 @@ Row = tuple[bytes, bytes | None]
 class EngineReader(StateReader, Protocol):
     """One moment of an engine, until it is closed. One thread at a time."""
 
+    def history(self, key: bytes) -> Iterator[bytes]:
+        """The blocks of the history in the order of their keys, from the last one on whose key is not after
+        `key`; if there is none, from the first."""
+        ...
+
     def close(self) -> None:
         """Idempotent. Never while another thread reads."""
+        ...
+
+
+class HistoryWrite(Protocol):
+    """What a write does to the history, step by step, in this order."""
+
+    def blocks(self) -> Iterator[tuple[bytes, bytes]]:
+        """Key and contents of what is added, ascending, behind all that is there."""
+        ...
+
+    def obsolete(self, block: bytes) -> bool:
+        """Asked for the first block, then for the next, until it has to stay: whether it goes."""
+        ...
+
+    @property
+    def extent(self) -> HistoryExtent:
+        """What there is after all that."""
         ...
 
 
@@ -28,12 +50,18 @@ class Engine(Protocol):
         ...
 
     @property
+    def history(self) -> HistoryExtent | None:
+        """What the history holds; None where none was ever written."""
+        ...
+
+    @property
     def disk_bytes(self) -> int:
         """Bytes in use."""
         ...
 
-    def write(self, rows: Iterable[Row], applied: Applied) -> None:
-        """Makes rows, in ascending key order, and what they include durable: all or nothing.
+    def write(self, rows: Iterable[Row], applied: Applied, history: HistoryWrite | None = None) -> None:
+        """Makes rows, in ascending key order, what they include, and the history (None: nothing about it
+        changes) durable: all or nothing.
 
         Raises StorageError; the engine is then dead and refuses every further `write` and `reader`.
         """

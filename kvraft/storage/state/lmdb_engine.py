@@ -1,9 +1,9 @@
 """The engine on disk: LMDB. The one module that imports it.
 
-A state is one environment with two tables: `rows`, whose values end with an 8-byte checksum because
-LMDB does not notice a flipped bit, and `meta`, one record that says which applied index the rows
-stand for. Both change in one transaction, and both tables exist from the first one on: an environment
-without them was damaged, never new.
+A state is one environment with three tables: `rows` and `history`, whose values end with an 8-byte
+checksum because LMDB does not notice a flipped bit, and `meta`, with one record that says which applied
+index the rows stand for, and one that says what the history holds. All change in one transaction, and the
+tables exist from the first one on: an environment without them was damaged, never new.
 
 Rows are read through a transaction that is renewed after each write, which makes a read about as
 cheap as a dictionary of Python's; long reads have a transaction of their own.
@@ -38,9 +38,9 @@ from xxhash import xxh3_64_digest
 
 from kvraft.raft.types import Index, Term
 from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
-from kvraft.storage.interfaces import Applied
+from kvraft.storage.interfaces import Applied, HistoryExtent
 from kvraft.storage.state.digest import CHECKSUM_BYTES, row_checksum
-from kvraft.storage.state.engine import Row
+from kvraft.storage.state.engine import HistoryWrite, Row
 
 KEY_BYTES_MAX = 511
 FORMAT_VERSION = 1
@@ -53,8 +53,10 @@ WRITE_PAUSE_S = 50e-6
 """See above."""
 
 _ROWS = b"rows"
+_HISTORY = b"history"
 _META = b"meta"
-_META_KEY = b"applied"
+_APPLIED_KEY = b"applied"
+_EXTENT_KEY = b"history"
 _DATA_FILE = "data.mdb"
 _RESEED = "stop this node, move its data directory away and let the others re-seed it"
 _DAMAGE = (
@@ -95,8 +97,10 @@ class LmdbEngine:
         with _errors_of(file):
             environment.reader_check()
             self._rows = environment.open_db(_ROWS, create=is_new)
+            self._blocks = environment.open_db(_HISTORY, create=is_new)
             self._meta = environment.open_db(_META, create=is_new)
         self._applied = None if is_new else self._read_applied()
+        self._history = None if is_new else self._read_extent()
 
     @classmethod
     def create(cls, path: Path, *, sync_commits: bool = True) -> LmdbEngine:
@@ -124,7 +128,7 @@ class LmdbEngine:
         file = path / _DATA_FILE
         with _errors_of(file, _CHECK_OWNER):
             environment = lmdb.open(
-                str(path), map_size=MAP_BYTES, mode=0o600, max_dbs=2, max_readers=READERS_MAX, **options
+                str(path), map_size=MAP_BYTES, mode=0o600, max_dbs=3, max_readers=READERS_MAX, **options
             )
         try:
             _fill_end(file, environment)
@@ -138,15 +142,23 @@ class LmdbEngine:
         return self._applied
 
     @property
+    def history(self) -> HistoryExtent | None:
+        return self._history
+
+    @property
     def disk_bytes(self) -> int:
         with _errors_of(self._file):
             return _used_bytes(self._environment)
 
-    def write(self, rows: Iterable[Row], applied: Applied) -> None:
+    def write(self, rows: Iterable[Row], applied: Applied, history: HistoryWrite | None = None) -> None:
         with self._transaction() as transaction:
             self._put_rows(transaction, rows)
+            if history is not None:
+                self._put_history(transaction, history)
             self._put_applied(transaction, applied)
         self._applied = applied
+        if history is not None:
+            self._history = history.extent
 
     def append(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
         """Adds rows behind all others, in ascending order, in one transaction."""
@@ -161,7 +173,7 @@ class LmdbEngine:
     def reader(self) -> LmdbReader:
         self._check_alive()
         with _errors_of(self._file):
-            return LmdbReader(self._file, self._environment.begin(db=self._rows))
+            return LmdbReader(self._file, self._environment.begin(db=self._rows), self._blocks)
 
     def close(self) -> None:
         self._environment.close()
@@ -195,8 +207,28 @@ class LmdbEngine:
                     transaction.put(key, value + row_checksum(key, value), append=append)
             time.sleep(WRITE_PAUSE_S)
 
+    def _put_history(self, transaction: lmdb.Transaction, history: HistoryWrite) -> None:
+        for key, block in history.blocks():
+            transaction.put(key, block + row_checksum(key, block), db=self._blocks, append=True)
+            time.sleep(WRITE_PAUSE_S)
+        with transaction.cursor(self._blocks) as cursor:
+            while cursor.first():
+                key, stored = cast(tuple[bytes, bytes], cursor.item())
+                if not history.obsolete(_checked(self._file, key, stored)):
+                    break
+                cursor.delete()
+                time.sleep(WRITE_PAUSE_S)
+        extent = history.extent
+        self._put_record(
+            transaction,
+            _EXTENT_KEY,
+            {"oldest_revision": extent.oldest_revision, "size_bytes": extent.size_bytes},
+        )
+
     def _put_applied(self, transaction: lmdb.Transaction, applied: Applied) -> None:
-        record = json.dumps(
+        self._put_record(
+            transaction,
+            _APPLIED_KEY,
             {
                 "format": FORMAT_VERSION,
                 "index": applied.index,
@@ -204,19 +236,31 @@ class LmdbEngine:
                 "voters": applied.voters,
                 "learners": applied.learners,
                 "digest": applied.digest,
-            }
-        ).encode()
-        transaction.put(_META_KEY, record + xxh3_64_digest(record), db=self._meta)
+            },
+        )
 
-    def _read_applied(self) -> Applied:
+    def _put_record(self, transaction: lmdb.Transaction, key: bytes, fields: dict[str, Any]) -> None:
+        record = json.dumps(fields).encode()
+        transaction.put(key, record + xxh3_64_digest(record), db=self._meta)
+
+    def _get_record(self, key: bytes) -> bytes | None:
         with _errors_of(self._file), self._environment.begin(db=self._meta) as transaction:
-            stored = transaction.get(_META_KEY, b"")
+            stored: bytes | None = transaction.get(key)
+            return stored
+
+    def _fields_of(self, stored: bytes, what: str) -> dict[str, Any]:
         record, checksum = stored[:-CHECKSUM_BYTES], stored[-CHECKSUM_BYTES:]
         if xxh3_64_digest(record) != checksum:
-            raise CorruptionError(
-                f"{self._file}: the record of the applied index is damaged or gone; {_RESEED}"
-            )
-        fields = json.loads(record)
+            raise CorruptionError(f"{self._file}: the record of the {what} is damaged or gone; {_RESEED}")
+        fields: dict[str, Any] = json.loads(record)
+        return fields
+
+    def _read_extent(self) -> HistoryExtent | None:
+        stored = self._get_record(_EXTENT_KEY)
+        return None if stored is None else HistoryExtent(**self._fields_of(stored, "history"))
+
+    def _read_applied(self) -> Applied:
+        fields = self._fields_of(self._get_record(_APPLIED_KEY) or b"", "applied index")
         if fields["format"] != FORMAT_VERSION:
             raise DataDirectoryError(
                 f"{self._file} is of format {fields['format']}, and this program knows {FORMAT_VERSION}: "
@@ -234,18 +278,20 @@ class LmdbEngine:
 class LmdbReader:
     """Implements `EngineReader`: one read transaction."""
 
-    __slots__ = ("_file", "_transaction")
+    __slots__ = ("_blocks", "_file", "_transaction")
 
-    def __init__(self, file: Path, transaction: lmdb.Transaction) -> None:
+    def __init__(self, file: Path, transaction: lmdb.Transaction, blocks: Any) -> None:
         self._file = file
         self._transaction = transaction
+        self._blocks = blocks
+        """The table of the history; LMDB's binding does not name its type."""
 
     def get(self, key: bytes) -> bytes | None:
         try:
             stored = self._transaction.get(key)
         except lmdb.Error as error:  # written out: a context manager would cost more than the look-up
             raise _translated(error, self._file) from error
-        return None if stored is None else self._checked(key, cast(bytes, stored))
+        return None if stored is None else _checked(self._file, key, cast(bytes, stored))
 
     def scan(
         self, start: bytes, end: bytes | None, *, reverse: bool = False
@@ -256,23 +302,31 @@ class LmdbReader:
                 for key, stored in _rows_of(cursor.iterprev()) if found else ():
                     if key < start:
                         return
-                    yield key, self._checked(key, stored)
+                    yield key, _checked(self._file, key, stored)
                 return
             for key, stored in _rows_of(cursor.iternext()) if cursor.set_range(start) else ():
                 if end is not None and key >= end:
                     return
-                yield key, self._checked(key, stored)
+                yield key, _checked(self._file, key, stored)
+
+    def history(self, key: bytes) -> Iterator[bytes]:
+        with _errors_of(self._file), self._transaction.cursor(self._blocks) as cursor:
+            if not cursor.set_range(key):
+                found = cursor.last()
+            else:
+                found = cursor.key() == key or cursor.prev() or cursor.first()
+            for each, stored in _rows_of(cursor.iternext()) if found else ():
+                yield _checked(self._file, each, stored)
 
     def close(self) -> None:
         self._transaction.abort()
 
-    def _checked(self, key: bytes, stored: bytes) -> bytes:
-        value = stored[:-CHECKSUM_BYTES]
-        if row_checksum(key, value) != stored[-CHECKSUM_BYTES:]:
-            raise CorruptionError(
-                f"{self._file}: the value of key {key[:32].hex()} is not what was written; {_RESEED}"
-            )
-        return value
+
+def _checked(file: Path, key: bytes, stored: bytes) -> bytes:
+    value = stored[:-CHECKSUM_BYTES]
+    if row_checksum(key, value) != stored[-CHECKSUM_BYTES:]:
+        raise CorruptionError(f"{file}: the value of key {key[:32].hex()} is not what was written; {_RESEED}")
+    return value
 
 
 def _rows_of(iterator: Iterator[tuple[Any, Any]]) -> Iterator[tuple[bytes, bytes]]:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from sortedcontainers import SortedDict
 
-from kvraft.storage.interfaces import Applied
-from kvraft.storage.state.engine import Row
+from kvraft.storage.interfaces import Applied, HistoryExtent
+from kvraft.storage.state.engine import HistoryWrite, Row
 
 
 class MemoryEngine:
@@ -16,26 +16,40 @@ class MemoryEngine:
     def __init__(self) -> None:
         self._rows: SortedDict[bytes, bytes] = SortedDict()
         self._applied: Applied | None = None
+        self._blocks: SortedDict[bytes, bytes] = SortedDict()
+        self._history: HistoryExtent | None = None
 
     @property
     def applied(self) -> Applied | None:
         return self._applied
 
     @property
-    def disk_bytes(self) -> int:
-        return sum(len(key) + len(value) for key, value in self._rows.items())
+    def history(self) -> HistoryExtent | None:
+        return self._history
 
-    def write(self, rows: Iterable[Row], applied: Applied) -> None:
+    @property
+    def disk_bytes(self) -> int:
+        return sum(
+            len(key) + len(value) for table in (self._rows, self._blocks) for key, value in table.items()
+        )
+
+    def write(self, rows: Iterable[Row], applied: Applied, history: HistoryWrite | None = None) -> None:
         version = self._rows.copy()
         for key, value in rows:
             if value is None:
                 version.pop(key, None)
             else:
                 version[key] = value
+        if history is not None:
+            blocks = self._blocks.copy()
+            blocks.update(history.blocks())
+            while blocks and history.obsolete(blocks.peekitem(0)[1]):
+                blocks.popitem(0)
+            self._blocks, self._history = blocks, history.extent
         self._rows, self._applied = version, applied
 
     def reader(self) -> MemoryReader:
-        return MemoryReader(self._rows)
+        return MemoryReader(self._rows, self._blocks)
 
     def close(self) -> None:
         """Nothing to let go."""
@@ -44,8 +58,9 @@ class MemoryEngine:
 class MemoryReader:
     """Implements `EngineReader`."""
 
-    def __init__(self, rows: SortedDict[bytes, bytes]) -> None:
+    def __init__(self, rows: SortedDict[bytes, bytes], blocks: SortedDict[bytes, bytes]) -> None:
         self._rows = rows
+        self._blocks = blocks
 
     def get(self, key: bytes) -> bytes | None:
         value: bytes | None = self._rows.get(key)
@@ -56,6 +71,10 @@ class MemoryReader:
     ) -> Iterator[tuple[bytes, bytes]]:
         for key in self._rows.irange(start, end, (True, False), reverse):
             yield key, self._rows[key]
+
+    def history(self, key: bytes) -> Iterator[bytes]:
+        for each in self._blocks.islice(max(0, self._blocks.bisect_right(key) - 1)):
+            yield self._blocks[each]
 
     def close(self) -> None:
         """Nothing to let go."""

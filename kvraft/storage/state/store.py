@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from kvraft.raft.types import Index, Term
 from kvraft.storage.errors import CorruptionError, StorageError
-from kvraft.storage.interfaces import Applied
+from kvraft.storage.interfaces import Applied, Change
 from kvraft.storage.state import tables
 from kvraft.storage.state.digest import MASK, row_hash
 from kvraft.storage.state.engine import Engine, EngineReader
+from kvraft.storage.state.history import History, HistoryFlush
 from kvraft.storage.state.tables import ABSENT, Table
 
 SMALL_TABLE_ROWS = 512
@@ -21,11 +22,12 @@ two flushes would leave a table that every read must look into."""
 class _Flush:
     """Frozen tables on their way into the engine, and the applied index they stand for."""
 
-    __slots__ = ("applied", "is_written", "tables")
+    __slots__ = ("applied", "history", "is_written", "tables")
 
-    def __init__(self, frozen: tuple[Table, ...], applied: Applied) -> None:
+    def __init__(self, frozen: tuple[Table, ...], applied: Applied, history: HistoryFlush | None) -> None:
         self.tables = frozen
         self.applied = applied
+        self.history = history
         self.is_written = False
         """Set by the thread that flushes, last of all."""
 
@@ -47,6 +49,7 @@ class LayeredState:
         """Newest first; those of the flush are the last ones."""
         self._flush: _Flush | None = None
         self._reader: EngineReader = engine.reader()
+        self.history = History(engine.history)
         self._open_views = 0
         self._is_closed = False
 
@@ -74,6 +77,9 @@ class LayeredState:
         self._digest -= row_hash(key, previous)
         self._active.put(key, None)
 
+    def read_history(self, first: int) -> list[tuple[int, Sequence[Change]]]:
+        return self.history.read(first, self._reader)
+
     # --- how far --------------------------------------------------------------------------------
 
     @property
@@ -93,7 +99,8 @@ class LayeredState:
 
     @property
     def memory_bytes(self) -> int:
-        return self._active.size_bytes + sum(table.size_bytes for table in self._frozen)
+        tables_bytes = self._active.size_bytes + sum(table.size_bytes for table in self._frozen)
+        return tables_bytes + self.history.memory_bytes
 
     @property
     def disk_bytes(self) -> int:
@@ -119,13 +126,13 @@ class LayeredState:
         if self._applied.index == self._flushed.index:
             return False
         self._freeze_active()
-        self._flush = _Flush(self._frozen, self._applied)
+        self._flush = _Flush(self._frozen, self._applied, self.history.freeze())
         return True
 
     def flush(self) -> None:
         flush = self._flush
         assert flush is not None, "nothing was frozen"
-        self._engine.write(tables.merge(flush.tables), flush.applied)
+        self._engine.write(tables.merge(flush.tables), flush.applied, flush.history)
         flush.is_written = True
 
     def flush_done(self) -> None:
@@ -139,6 +146,7 @@ class LayeredState:
         self._reader = reader
         # Tables frozen meanwhile are in front of those that were flushed.
         self._frozen = self._frozen[: len(self._frozen) - len(flush.tables)]
+        self.history.flush_done()
         self._flushed = flush.applied
         self._flush = None
 

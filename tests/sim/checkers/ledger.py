@@ -19,6 +19,7 @@ from kvraft.machine.results import (
     DeleteRangeResult,
     DeleteResult,
     PutResult,
+    RegisterClientResult,
     Result,
 )
 from kvraft.raft.types import Entry, EntryKind, Index
@@ -33,6 +34,7 @@ from tests.sim.history import (
     Outcome,
     Put,
     Read,
+    Register,
     Rows,
     Violation,
     Write,
@@ -44,9 +46,13 @@ Changes = list[tuple[bytes, bytes | None]]
 _TAG = b"\xf9\x7f"
 
 
-def encode(request: Write, number: int) -> bytes:
-    """The command for a request, marked with its operation's number."""
+def encode(request: Write, number: int, request_id: tuple[int, int] | None = None) -> bytes:
+    """The command for a request, marked with its operation's number. A numbered one comes from a caller
+    that has all its earlier answers."""
     command = command_pb2.Command()
+    if request_id is not None:
+        command.client_id, command.sequence = request_id
+        command.first_unacknowledged = command.sequence
     match request:
         case Put():
             command.put.key, command.put.value = request.key, request.value
@@ -65,6 +71,8 @@ def encode(request: Write, number: int) -> bytes:
         case Batch():
             for key, value in request.operations:
                 command.batch_write.operations.add(key=key, value=value or b"", delete=value is None)
+        case Register():
+            command.register_client.SetInParent()
     return command.SerializeToString() + _TAG + number.to_bytes(8, "little")
 
 
@@ -113,10 +121,12 @@ class Ledger:
     def _post(self, position: int, number: int) -> None:
         operation = self._operations[number]
         if number in self.postings:
+            if operation.request_id is not None:
+                return  # repeated by its caller, and to be applied once
             raise Violation(f"applied twice: {operation}")
         assert not isinstance(operation.request, Read)
         changes, result = self._execute(operation.request)
-        if changes:
+        if changes or isinstance(operation.request, Register):
             self.revision += 1
             for key, value in changes:
                 self._set(key, value)
@@ -154,6 +164,8 @@ class Ledger:
                 return [] if unchanged else [(key, value)], CompareAndSetResult(True, None)
             case Batch():
                 return self._execute_batch(request)
+            case Register():
+                return [], RegisterClientResult(self.revision + 1)
 
     def _execute_batch(self, request: Batch) -> tuple[Changes, Result]:
         present = {key: key in self.rows for key, _ in request.operations}

@@ -20,6 +20,9 @@ def node(server: FakeServer) -> FakeNode:
 
 @pytest.fixture
 def pair() -> Iterator[tuple[FakeServer, FakeServer]]:
-    """Two servers; each has a state of its own, so that a test sees who answered."""
-    with FakeServer() as first, FakeServer(FakeNode(member_id=2)) as second:
+    """Two servers; each has keys of its own, so that a test sees who answered. They know the same clients
+    and their numbers, as the nodes of one cluster do."""
+    node = FakeNode()
+    other = FakeNode(member_id=2, leader_id=2, clients=node.clients, answers=node.answers)
+    with FakeServer(node) as first, FakeServer(other) as second:
         yield first, second

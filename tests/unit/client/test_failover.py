@@ -11,13 +11,16 @@ import pytest
 from kvraft.client import (
     Client,
     DeadlineExceeded,
+    GetResult,
     InternalError,
     InvalidArgument,
     KvraftError,
     OutcomeUnknown,
+    PutResult,
     ResourceExhausted,
     Unavailable,
 )
+from kvraft.v1 import pipeline_pb2
 from tests.fakes.kv_server import Failure, FakeNode, FakeServer, dead_endpoint
 
 Code = grpc.StatusCode
@@ -29,6 +32,13 @@ OUTCOME_UNKNOWN = Failure(
     code=Code.UNAVAILABLE, reason="OUTCOME_UNKNOWN", applied="unknown", after_applying=True
 )
 LOST_REPLY = Failure(code=Code.UNAVAILABLE, message="Socket closed", after_applying=True)
+
+
+class Forgetful(dict[tuple[int, int], pipeline_pb2.PipelineResponse]):
+    """Answers that are not kept."""
+
+    def __setitem__(self, *_: object) -> None:
+        pass
 
 
 def both(pair: Pair) -> str:
@@ -76,24 +86,53 @@ def test_a_write_that_was_certainly_not_applied_is_sent_again(pair: Pair, failur
 
 
 @pytest.mark.parametrize("failure", [OUTCOME_UNKNOWN, LOST_REPLY])
-def test_a_write_whose_answer_was_lost_is_never_sent_again(pair: Pair, failure: Failure) -> None:
+def test_a_write_whose_answer_was_lost_is_sent_again_and_applied_once(pair: Pair, failure: Failure) -> None:
     first, second = pair
     first.node.fail("Put", failure)
 
     async def run() -> None:
         async with Client(both(pair)) as client:
-            with pytest.raises(OutcomeUnknown) as lost:
-                await client.kv.put(b"k", b"v")
-            assert lost.value.applied == "unknown"
+            await client.kv.put(b"k", b"v")
             # The next call does not go to the endpoint that lost an answer.
             assert (await client.kv.get(b"k")).header.member_id == 2
 
     asyncio.run(run())
-    assert first.node.keys[b"k"].value == b"v"
+    assert first.node.keys[b"k"].version == 1
     assert second.node.keys == {}
+    (batch,), (again, _read) = first.node.batches, second.node.batches
+    assert batch.writes == again.writes
 
 
-def test_a_server_that_dies_with_a_write_leaves_its_outcome_unknown(pair: Pair) -> None:
+def test_a_write_without_any_answer_has_an_unknown_outcome(server: FakeServer, node: FakeNode) -> None:
+    node.fail("Put", LOST_REPLY)
+    node.fail("Put", OUTCOME_UNKNOWN, times=1_000)
+    node.answers = Forgetful()
+
+    async def run() -> None:
+        async with Client(server.endpoint, timeout_s=0.5) as client:
+            with pytest.raises(OutcomeUnknown) as lost:
+                await client.kv.put(b"k", b"v")
+            assert lost.value.applied == "unknown"
+
+    asyncio.run(run())
+
+
+def test_a_write_that_was_refused_after_an_unknown_attempt_stays_unknown(pair: Pair) -> None:
+    first, second = pair
+    first.node.fail("Put", Failure(code=Code.UNAVAILABLE, message="Socket closed"))
+    for each in pair:
+        each.node.fail("Put", NO_LEADER, times=1_000)
+
+    async def run() -> None:
+        async with Client(both(pair), timeout_s=0.5) as client:
+            with pytest.raises(OutcomeUnknown):
+                await client.kv.put(b"k", b"v")
+
+    asyncio.run(run())
+    assert second.node.calls
+
+
+def test_a_server_that_dies_with_a_write_is_replaced(pair: Pair) -> None:
     first, second = pair
     first.node.hanging.add("Put")
 
@@ -102,13 +141,79 @@ def test_a_server_that_dies_with_a_write_leaves_its_outcome_unknown(pair: Pair) 
             put = asyncio.create_task(client.kv.put(b"k", b"v"))
             await asyncio.to_thread(first.node.arrived.wait)
             await asyncio.to_thread(first.stop)
-            with pytest.raises(OutcomeUnknown):
-                await put
-            # Now the connection cannot be made at all: certain, so a write goes on to the other node.
-            assert (await client.kv.put(b"k", b"v")).header.member_id == 2
+            assert (await put).header.member_id == 2
 
     asyncio.run(run())
     assert second.node.methods() == ["Put"]
+
+
+def test_a_forgotten_client_registers_again(server: FakeServer, node: FakeNode) -> None:
+    async def run() -> None:
+        async with Client(server.endpoint) as client:
+            await client.kv.put(b"k", b"v")
+            node.clients.clear()
+            node.clients.add(7)
+            await client.kv.put(b"k", b"w")
+
+    asyncio.run(run())
+    assert [batch.writes.request_id.client_id for batch in node.batches] == [100, 100, 101]
+    assert node.keys[b"k"].version == 2
+
+
+def test_a_forgotten_client_does_not_repeat_what_may_have_been_applied(pair: Pair) -> None:
+    first, second = pair
+
+    async def run() -> None:
+        async with Client(both(pair)) as client:
+            await client.kv.put(b"a", b"")
+            first.node.hanging.add("Put")
+            put = asyncio.create_task(client.kv.put(b"k", b"v"))
+            await asyncio.to_thread(first.node.arrived.wait)
+            first.node.clients.clear()
+            first.stop()
+            with pytest.raises(OutcomeUnknown):
+                await put
+
+    asyncio.run(run())
+    assert b"k" not in second.node.keys
+
+
+def test_calls_that_run_together_travel_together(server: FakeServer, node: FakeNode) -> None:
+    async def run() -> None:
+        async with Client(server.endpoint) as client:
+            await asyncio.gather(*(client.kv.put(b"%d" % number, b"") for number in range(2_500)))
+            values = await asyncio.gather(*(client.kv.get(b"%d" % number) for number in range(2_500)))
+            assert all(value.kv is not None for value in values)
+
+    asyncio.run(run())
+    sizes = [len(batch.writes.commands) for batch in node.batches if batch.HasField("writes")]
+    assert sum(sizes) == 2_500
+    assert max(sizes) == 1_000
+    assert len(sizes) <= 5
+    last = [batch.writes.request_id for batch in node.batches if batch.HasField("writes")][-1]
+    assert last.sequence - last.first_unacknowledged <= 2
+
+
+def test_one_bad_command_does_not_spoil_the_others(server: FakeServer, node: FakeNode) -> None:
+    violation = ("writes.commands[1].put.key", "is empty")
+    node.failures["Put"].extend(
+        [
+            None,
+            Failure(code=Code.INVALID_ARGUMENT, reason="INVALID_ARGUMENT", violations=(violation,)),
+        ]
+    )
+
+    async def run() -> None:
+        async with Client(server.endpoint) as client:
+            calls = (client.kv.put(key, b"") for key in (b"a", b"b", b"c"))
+            first, second, third = await asyncio.gather(*calls, return_exceptions=True)
+            assert isinstance(second, InvalidArgument)
+            assert [each.field for each in second.violations] == ["key"]
+            assert not isinstance(first, BaseException)
+            assert not isinstance(third, BaseException)
+
+    asyncio.run(run())
+    assert sorted(node.keys) == [b"a", b"c"]
 
 
 def test_a_server_that_dies_with_a_read_is_replaced(pair: Pair) -> None:
@@ -137,20 +242,31 @@ def test_reads_are_repeated_after_any_failure_of_availability(pair: Pair) -> Non
         asyncio.run(run())
 
 
-def test_a_read_leaves_a_node_that_hangs_and_a_write_does_not_repeat(pair: Pair) -> None:
+@pytest.mark.parametrize("method", ["Get", "Put"])
+def test_a_node_that_hangs_is_left(pair: Pair, method: str) -> None:
     first, second = pair
-    first.node.hanging.update({"Get", "Put"})
+    first.node.hanging.add(method)
 
     async def run() -> None:
-        async with Client(both(pair), timeout_s=0.4) as client:
-            assert (await client.kv.get(b"k")).header.member_id == 2
-        async with Client(both(pair), timeout_s=0.2) as client:
+        async with Client(both(pair), timeout_s=1.0) as client:
+            call = client.kv.get(b"k") if method == "Get" else client.kv.put(b"k", b"v")
+            answer: GetResult | PutResult = await call
+            assert answer.header.member_id == 2
+
+    asyncio.run(run())
+    assert second.node.methods() == [method]
+
+
+def test_a_write_that_hangs_everywhere_is_unknown_in_time(server: FakeServer, node: FakeNode) -> None:
+    node.hanging.add("Put")
+
+    async def run() -> None:
+        async with Client(server.endpoint, timeout_s=0.2) as client:
             with pytest.raises(OutcomeUnknown) as lost:
                 await client.kv.put(b"k", b"v")
             assert lost.value.reason == "DEADLINE_EXCEEDED"
 
     asyncio.run(run())
-    assert second.node.methods() == ["Get"]
 
 
 @pytest.mark.parametrize(

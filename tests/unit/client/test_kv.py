@@ -15,7 +15,7 @@ from kvraft.client import (
     Put,
     ResourceExhausted,
 )
-from kvraft.v1 import common_pb2, kv_pb2
+from kvraft.v1 import common_pb2, kv_pb2, pipeline_pb2
 from tests.fakes.kv_server import CLUSTER_ID, FakeNode, FakeServer
 
 
@@ -115,7 +115,8 @@ def test_consistency_is_linearizable_unless_asked_otherwise(server: FakeServer, 
 def test_a_call_of_4_mib_passes_and_a_larger_one_is_refused_as_not_applied(
     server: FakeServer, node: FakeNode
 ) -> None:
-    room = 4 * 1024 * 1024 - kv_pb2.PutRequest(key=b"k", value=bytes(4_000_000)).ByteSize() + 4_000_000
+    command = pipeline_pb2.WriteCommand(put=kv_pb2.PutRequest(key=b"k", value=bytes(4_000_000)))
+    room = 4 * 1024 * 1024 - command.ByteSize() + 4_000_000
 
     async def run() -> None:
         async with Client(server.endpoint) as client:

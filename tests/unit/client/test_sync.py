@@ -6,7 +6,7 @@ import threading
 import grpc
 import pytest
 
-from kvraft.client import Client, KeyRange, OutcomeUnknown, SyncClient
+from kvraft.client import Client, InternalError, KeyRange, SyncClient
 from tests.fakes.kv_server import Failure, FakeNode, FakeServer
 
 
@@ -20,8 +20,8 @@ def test_calls_return_what_the_asyncio_client_returns(server: FakeServer, node: 
         assert client.kv.count(KeyRange.prefix(b"k")).count == 1
         assert client.cluster.status().header.member_id == 1
         assert list(client.cluster.status_of_all()) == [server.endpoint]
-        node.fail("Put", Failure(code=grpc.StatusCode.UNAVAILABLE, after_applying=True))
-        with pytest.raises(OutcomeUnknown):
+        node.fail("Put", Failure(code=grpc.StatusCode.INTERNAL, reason="INTERNAL"))
+        with pytest.raises(InternalError):
             client.kv.put(b"k", b"w")
 
 

@@ -45,7 +45,7 @@ class Store:
         self.machine = Machine(self.state)
 
     def apply(self, command: Command) -> Answer:
-        (group,) = self.machine.apply(batch(command))
+        (group,) = self.machine.apply(batch(command), 1)
         (answer,) = group.answers
         return answer
 
@@ -162,14 +162,14 @@ def test_prefix_end(prefix: bytes, end: bytes) -> None:
 def test_the_clock_is_the_highest_stamp_and_survives_with_the_revision() -> None:
     state = PlainState()
     machine = Machine(state)
-    machine.apply(batch(put(b"a", b"1"), time_ms=5_000))
-    machine.apply(batch(put(b"a", b"2"), time_ms=4_000))
+    machine.apply(batch(put(b"a", b"1"), time_ms=5_000), 1)
+    machine.apply(batch(put(b"a", b"2"), time_ms=4_000), 1)
     again = Machine(state)
     assert (again.clock_ms, again.revision) == (5_000, 2)
 
 
 def test_a_group_is_answered_by_its_id() -> None:
-    (group,) = Machine(PlainState()).apply(batch(put(b"a", b""), delete(b"x")))
+    (group,) = Machine(PlainState()).apply(batch(put(b"a", b""), delete(b"x")), 1)
     assert (group.origin_id, group.group_id) == (1, 7)
     assert [answer.revision for answer in group.answers] == [1, 1]
 
@@ -187,4 +187,4 @@ def test_a_group_is_answered_by_its_id() -> None:
 )
 def test_what_is_not_understood_stops_the_machine(data: bytes) -> None:
     with pytest.raises(UnknownCommandError):
-        Machine(PlainState()).apply(data)
+        Machine(PlainState()).apply(data, 1)

@@ -135,6 +135,15 @@ def test_a_loss_is_suspected_when_the_leader_is_silent_about_what_it_was_given(c
     assert not suspects(T1, 10_000), "nobody waits any more"
 
 
+def test_a_question_that_is_refused_is_not_asked_again_at_once(client: Client) -> None:
+    client.submit(b"a")
+    client.proposals.take_group(T1, 0)
+    question = client.proposals.take_group(T1, 500)
+    client.proposals.refused(question.group_id, Reason.OVERLOADED)
+    assert not client.proposals.suspects_loss(T1, 999)
+    assert client.proposals.suspects_loss(T1, 1_000)
+
+
 def test_a_refusal_that_comes_too_late_changes_nothing(client: Client) -> None:
     client.submit(b"a")
     refused = client.proposals.take_group(T1, 0)

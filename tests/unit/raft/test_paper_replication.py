@@ -248,7 +248,9 @@ def test_a_single_voter_waits_for_its_disk() -> None:
 
 # --- 10.2.2, pipelining -------------------------------------------------------------------
 
-WINDOW = Settings(heartbeat_interval_ms=100, inflight_messages_max=3, inflight_bytes_max=1_000, append_bytes_max=500)
+WINDOW = Settings(
+    heartbeat_interval_ms=100, inflight_messages_max=3, inflight_bytes_max=1_000, append_bytes_max=500
+)
 
 
 def replicating(settings: Settings = WINDOW) -> Cluster:

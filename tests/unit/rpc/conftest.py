@@ -12,10 +12,19 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from kvraft.members import loopback_members
+from kvraft.rpc.client_service import ClientServicer
 from kvraft.rpc.cluster_service import ClusterServicer
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_service import KvServicer
-from kvraft.v1 import cluster_pb2_grpc, kv_pb2_grpc
+from kvraft.rpc.lease_service import LeaseServicer
+from kvraft.rpc.pipeline_service import PipelineServicer
+from kvraft.v1 import (
+    client_pb2_grpc,
+    cluster_pb2_grpc,
+    kv_pb2_grpc,
+    lease_pb2_grpc,
+    pipeline_pb2_grpc,
+)
 from tests.unit.rpc.fake_node import CLUSTER_ID, FakeNode
 
 MESSAGE_BYTES_MAX = (4 << 20) + (64 << 10)
@@ -60,7 +69,10 @@ class Service:
         self.runner = runner
         self.node = node
         self.kv = kv_pb2_grpc.KvServiceStub(channel)
+        self.lease = lease_pb2_grpc.LeaseServiceStub(channel)
         self.cluster = cluster_pb2_grpc.ClusterServiceStub(channel)
+        self.client = client_pb2_grpc.ClientServiceStub(channel)
+        self.pipeline = pipeline_pb2_grpc.PipelineServiceStub(channel)
 
     def call(self, method: Callable[[Any], Awaitable[Any]], request: Any) -> Any:
         """The answer, or for a stream the list of answers. Raises Failed."""
@@ -91,6 +103,13 @@ async def _serve(node: FakeNode) -> tuple[grpc.aio.Server, grpc.aio.Channel]:
     server = grpc.aio.server(options=OPTIONS)
     kv_pb2_grpc.add_KvServiceServicer_to_server(
         KvServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), server
+    )
+    lease_pb2_grpc.add_LeaseServiceServicer_to_server(
+        LeaseServicer(node, headers, wall_ms=lambda: node.wall_ms), server
+    )
+    client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(node, headers), server)
+    pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(
+        PipelineServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), server
     )
     cluster_pb2_grpc.add_ClusterServiceServicer_to_server(
         ClusterServicer(

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 
 from sortedcontainers import SortedDict
 
 from kvraft.errors import revision_not_reached
-from kvraft.machine.machine import BATCH_VERSION, Machine
-from kvraft.machine.results import Answer
+from kvraft.machine.machine import BATCH_VERSION, AppliedGroup, Machine
+from kvraft.machine.results import Answer, Failed
 from kvraft.node.divergence import DigestComparison
+from kvraft.node.refusals import request_error
+from kvraft.node.settings import NodeSettings
+from kvraft.node.watching import WatchHub
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.ready import Role
 from kvraft.raft.types import NodeId
 from kvraft.storage.errors import StorageError
-from kvraft.storage.interfaces import Applied
+from kvraft.storage.interfaces import Applied, Change
+from kvraft.storage.state import MemoryEngine
+from kvraft.storage.state.history import History
 from kvraft.v1 import command_pb2
 
 CLUSTER_ID = 0xFEDCBA9876543210
@@ -37,6 +42,7 @@ class Rows:
         self.flushed_index = 5
         self.disk_bytes = 4096
         self.memory_bytes = 1234
+        self.history = History(None)
 
     def get(self, key: bytes) -> bytes | None:
         if self.failure is not None:
@@ -57,6 +63,11 @@ class Rows:
     def delete(self, key: bytes, previous: bytes) -> None:
         del self.rows[key]
 
+    def read_history(self, first: int) -> list[tuple[int, Sequence[Change]]]:
+        if self.failure is not None:
+            raise self.failure
+        return self.history.read(first, MemoryEngine().reader())
+
     def view(self) -> Rows:
         view = Rows(self.rows.copy())
         self.views.append(view)
@@ -72,10 +83,12 @@ class FakeNode:
 
     def __init__(self) -> None:
         state = Rows()
+        state.history.begin(0, NodeSettings().history_limits)
         self.replica = SimpleNamespace(
             node_id=NodeId(1),
             state=state,
             machine=Machine(state),
+            watches=WatchHub(state, 0),
             raft=SimpleNamespace(
                 term=2,
                 leader_id=NodeId(3),
@@ -93,6 +106,8 @@ class FakeNode:
         )
         self.log: list[tuple[bytes, bool]] = []
         """(command, grows_state) of every write."""
+        self.wall_ms = 1
+        """What batches are stamped with."""
         self.waits: list[str] = []
         """What reads waited for."""
         self.refusal: BaseException | None = None
@@ -116,10 +131,19 @@ class FakeNode:
         self._refuse()
         self.log.append((command, grows_state))
         group = command_pb2.CommandGroup(origin_id=1, group_id=1, commands=[command])
-        batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=1, groups=[group])
-        (applied,) = self.replica.machine.apply(batch.SerializeToString())
+        batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=self.wall_ms, groups=[group])
+        (applied,) = self.apply(batch)
         (answer,) = applied.answers
+        if isinstance(answer.result, Failed):
+            raise request_error(answer.result)
         return answer
+
+    def apply(self, batch: command_pb2.CommandBatch) -> list[AppliedGroup]:
+        machine = self.replica.machine
+        groups = machine.apply(batch.SerializeToString(), 1)
+        self.state.history.record(machine.changes, machine.clock_ms)
+        self.replica.watches.publish(machine.changes, machine.revision)
+        return groups
 
     async def fresh(self) -> None:
         self._refuse()
@@ -135,6 +159,8 @@ class FakeNode:
         """What the installation of a snapshot does, here of an empty state: views stay as they are."""
         self.replica.state = Rows()
         self.replica.machine = Machine(self.replica.state)
+        self.replica.state.history.begin(0, NodeSettings().history_limits)
+        self.replica.watches.replace_state(self.replica.state, 0)
 
     def _refuse(self) -> None:
         if self.refusal is not None:
@@ -147,5 +173,5 @@ def put_rows(node: FakeNode, count: int, *, value: bytes = b"v", prefix: bytes =
     command = command_pb2.Command(batch_write={"operations": [{"key": key, "value": value} for key in keys]})
     group = command_pb2.CommandGroup(origin_id=1, group_id=1, commands=[command.SerializeToString()])
     batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=1, groups=[group])
-    node.replica.machine.apply(batch.SerializeToString())
+    node.apply(batch)
     return keys

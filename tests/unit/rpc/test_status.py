@@ -33,6 +33,7 @@ def every_call(service: Service):
         "StreamRange": (kv.StreamRange, kv_pb2.StreamRangeRequest()),
         "CompareAndSet": (kv.CompareAndSet, kv_pb2.CompareAndSetRequest(key=KEY, value=b"")),
         "BatchWrite": (kv.BatchWrite, kv_pb2.BatchWriteRequest(operations=[operation])),
+        "Txn": (kv.Txn, kv_pb2.TxnRequest(success=[kv_pb2.TxnOperation(put=kv_pb2.PutRequest(key=KEY))])),
         "Status": (service.cluster.Status, cluster_pb2.StatusRequest()),
     }
 
@@ -42,6 +43,7 @@ RPCS = [
     for file in (kv_pb2, cluster_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
     for method in service.methods
+    if not method.client_streaming
 ]
 
 

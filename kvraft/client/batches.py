@@ -1,0 +1,193 @@
+"""What waits for an answer: calls, and the batches in which they travel."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+from kvraft.client.errors import KvraftError
+from kvraft.client.status import error_of_batch
+from kvraft.v1 import common_pb2, pipeline_pb2
+
+ResultT = TypeVar("ResultT")
+_Header = common_pb2.ResponseHeader
+
+
+class _Call(Generic[ResultT]):
+    """Somebody waits."""
+
+    __slots__ = ("done", "ends_at_s", "name")
+
+    def __init__(self, name: str, ends_at_s: float) -> None:
+        self.name = name
+        """Of the RPC it would be by itself."""
+        self.ends_at_s = ends_at_s
+        self.done: asyncio.Future[tuple[_Header, ResultT]] = asyncio.get_running_loop().create_future()
+
+    def answer(self, header: _Header, result: ResultT) -> None:
+        if not self.done.done():
+            self.done.set_result((header, result))
+
+    def fail(self, error: KvraftError) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class WriteCall(_Call[pipeline_pb2.WriteResult]):
+    """A command."""
+
+    __slots__ = ("command", "size_bytes", "was_sent")
+
+    def __init__(self, command: pipeline_pb2.WriteCommand, name: str, ends_at_s: float) -> None:
+        super().__init__(name, ends_at_s)
+        self.command = command
+        self.size_bytes = command.ByteSize()
+        self.was_sent = False
+
+    @property
+    def grows_state(self) -> bool:
+        """Whether a full disk may forbid it."""
+        return self.command.WhichOneof("command") not in ("delete", "delete_range")
+
+
+class ReadCall(_Call[pipeline_pb2.ReadResult]):
+    """A look at one key."""
+
+    __slots__ = ("consistency", "key")
+
+    def __init__(self, key: bytes, consistency: common_pb2.Consistency, ends_at_s: float) -> None:
+        super().__init__("Get", ends_at_s)
+        self.key = key
+        self.consistency = consistency
+
+
+class Batch(ABC):
+    """Calls under way together."""
+
+    writes: bool
+    calls: Sequence[Any]
+
+    def __init__(self, tag: int) -> None:
+        self.tag = tag
+        self.sent_at_s = 0.0
+        self.maybe_applied = False
+        """Whether some attempt may have been applied, or may still be."""
+
+    def sent(self, now_s: float) -> None:
+        """It leaves now."""
+        self.sent_at_s = now_s
+        self.maybe_applied = self.writes
+
+    @abstractmethod
+    def lost(self) -> None:
+        """The stream broke before an answer came."""
+
+    @abstractmethod
+    def refused(self, *, maybe_applied: bool) -> bool:
+        """The latest attempt failed. Whether an earlier one may have been applied."""
+
+    @abstractmethod
+    def request(self, first_unacknowledged: int) -> pipeline_pb2.PipelineRequest:
+        """What is sent."""
+
+    @abstractmethod
+    def answered(self, response: pipeline_pb2.PipelineResponse, endpoint: str) -> Sequence[Any]:
+        """Gives every call its part; the calls that are to be sent once more."""
+
+    @abstractmethod
+    def guilty_of(self, error: pipeline_pb2.PipelineError) -> Sequence[Any]:
+        """The calls because of which the whole batch was refused."""
+
+
+class WriteBatch(Batch):
+    """Commands under one number."""
+
+    writes = True
+
+    def __init__(self, tag: int, calls: Sequence[WriteCall], number: tuple[int, int]) -> None:
+        super().__init__(tag)
+        self.calls = calls
+        self.number = number
+        """Client id and sequence."""
+        self._earlier_maybe_applied = False
+        client_id, sequence = number
+        self._request = pipeline_pb2.PipelineRequest(tag=tag)
+        self._request.writes.request_id.client_id = client_id
+        self._request.writes.request_id.sequence = sequence
+        self._request.writes.commands.extend([call.command for call in calls])
+
+    def sent(self, now_s: float) -> None:
+        super().sent(now_s)
+        for call in self.calls:
+            call.was_sent = True
+
+    def lost(self) -> None:
+        self._earlier_maybe_applied = self.maybe_applied
+
+    def refused(self, *, maybe_applied: bool) -> bool:
+        is_open = self._earlier_maybe_applied
+        self.maybe_applied = self._earlier_maybe_applied = is_open or maybe_applied
+        return is_open
+
+    def request(self, first_unacknowledged: int) -> pipeline_pb2.PipelineRequest:
+        self._request.writes.request_id.first_unacknowledged = first_unacknowledged
+        return self._request
+
+    def answered(self, response: pipeline_pb2.PipelineResponse, endpoint: str) -> Sequence[Any]:
+        for call, result in zip(self.calls, response.results, strict=True):
+            if result.HasField("error"):
+                call.fail(error_of_batch(result.error, call=call.name, writes=True, endpoint=endpoint))
+            else:
+                call.answer(response.header, result)
+        return ()
+
+    def guilty_of(self, error: pipeline_pb2.PipelineError) -> Sequence[WriteCall]:
+        if error.reason == "NO_SPACE":
+            return [call for call in self.calls if call.grows_state]
+        position = _position(error.field, "writes.commands[")
+        return self.calls if position is None else self.calls[position : position + 1]
+
+
+class ReadBatch(Batch):
+    """Keys that are looked at together."""
+
+    writes = False
+
+    def __init__(self, tag: int, calls: Sequence[ReadCall]) -> None:
+        super().__init__(tag)
+        self.calls = calls
+        self._request = pipeline_pb2.PipelineRequest(tag=tag)
+        self._request.reads.consistency = calls[0].consistency
+        self._request.reads.keys.extend([call.key for call in calls])
+
+    def lost(self) -> None:
+        """A read can always be repeated."""
+
+    def refused(self, *, maybe_applied: bool) -> bool:  # noqa: ARG002
+        return False
+
+    def request(self, first_unacknowledged: int) -> pipeline_pb2.PipelineRequest:  # noqa: ARG002
+        return self._request
+
+    def answered(self, response: pipeline_pb2.PipelineResponse, endpoint: str) -> Sequence[Any]:  # noqa: ARG002
+        omitted: list[ReadCall] = []
+        for call, result in zip(self.calls, response.values, strict=True):
+            if result.omitted:
+                omitted.append(call)
+            else:
+                call.answer(response.header, result)
+        return omitted
+
+    def guilty_of(self, error: pipeline_pb2.PipelineError) -> Sequence[ReadCall]:
+        position = _position(error.field, "reads.keys[")
+        return self.calls if position is None else self.calls[position : position + 1]
+
+
+def _position(field: str, prefix: str) -> int | None:
+    """The 3 of "writes.commands[3].put.key"."""
+    if not field.startswith(prefix):
+        return None
+    number, _, _ = field.removeprefix(prefix).partition("]")
+    return int(number) if number.isdecimal() else None

@@ -1,0 +1,34 @@
+"""A barrier: many wait until one opens it."""
+
+from __future__ import annotations
+
+from kvraft.client.kv import Kv
+from kvraft.client.recipes.names import named_key
+from kvraft.client.recipes.polling import until_next_poll
+
+
+class Barrier:
+    """A barrier of a name, among all clients of a cluster."""
+
+    __slots__ = ("_key", "_kv", "name")
+
+    def __init__(self, kv: Kv, name: str) -> None:
+        """Raises ValueError if `name` cannot be one."""
+        self._kv = kv
+        self._key = named_key("barrier", name)
+        self.name = name
+
+    async def hold(self, *, lease_id: int = 0) -> bool:
+        """Closes the barrier; False if it was closed already. With a lease it opens when that ends.
+        Raises KvraftError."""
+        result = await self._kv.compare_and_set(self._key, b"", expected_revision=0, lease_id=lease_id)
+        return result.succeeded
+
+    async def release(self) -> None:
+        """Opens the barrier, if it is closed: all who wait go on. Raises KvraftError."""
+        await self._kv.delete(self._key)
+
+    async def wait(self) -> None:
+        """Waits until the barrier is open. Raises KvraftError."""
+        while (await self._kv.get(self._key)).kv is not None:
+            await until_next_poll()

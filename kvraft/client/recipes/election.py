@@ -1,0 +1,118 @@
+"""One leader among many candidates."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from kvraft.client.kv import Kv
+from kvraft.client.lease import Leases
+from kvraft.client.recipes.names import queue_range
+from kvraft.client.recipes.place import Place, first_place
+from kvraft.client.recipes.polling import until_next_poll
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """Who leads, as others see it."""
+
+    value: bytes
+    """What it campaigned with."""
+    fencing_token: int
+    """Greater than that of every earlier leader of the election."""
+
+
+class Leadership:
+    """Being elected: until it is resigned, by the end of the block or by `resign`, or lost.
+
+    A leader that was paused may be one no longer without knowing it: send `fencing_token` with what it does,
+    as with a lock.
+    """
+
+    __slots__ = ("_place", "_resigned")
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._resigned = False
+
+    @property
+    def fencing_token(self) -> int:
+        """Greater than that of every earlier leader of the election."""
+        return self._place.revision
+
+    @property
+    def key(self) -> bytes:
+        """Exists as long as it leads: what a transaction compares that must not be late."""
+        return self._place.key
+
+    @property
+    def lease_id(self) -> int:
+        """Keys attached to it are deleted when the leadership ends."""
+        return self._place.lease.lease_id
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when somebody else leads, or may lead: stop."""
+        return self._place.lease.lost
+
+    async def resign(self) -> None:
+        """Makes way for the next candidate. May be repeated."""
+        if not self._resigned:
+            self._resigned = True
+            await self._place.leave()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raises LeaseLost if the leadership was lost in the meantime and no other error is under way."""
+        was_resigned = self._resigned
+        await self.resign()
+        if error is None and not was_resigned:
+            self._place.lease.check()
+
+
+class Election:
+    """An election of a name, among all clients of a cluster.
+
+    async with await client.election("scheduler").campaign(b"host-3") as leadership:
+        await schedule(leadership.fencing_token, until=leadership.lost)
+    """
+
+    __slots__ = ("_kv", "_leases", "_range", "name")
+
+    def __init__(self, kv: Kv, leases: Leases, name: str) -> None:
+        """Raises ValueError if `name` cannot be one."""
+        self._kv = kv
+        self._leases = leases
+        self._range = queue_range("election", name)
+        self.name = name
+
+    async def campaign(self, value: bytes, *, ttl_s: float = 10.0) -> Leadership:
+        """Waits until this candidate leads, in the order of the candidates; `value` is what others see.
+        Raises KvraftError, LeaseLost if its own lease was lost while it waited."""
+        place = Place(self._kv, self._leases, kind="election", name=self.name, value=value, ttl_s=ttl_s)
+        await place.take()
+        return Leadership(place)
+
+    async def leader(self) -> Leader | None:
+        """Who leads now, if anybody does. Raises KvraftError."""
+        first = await first_place(self._kv, self._range)
+        return None if first is None else Leader(first.value, first.create_revision)
+
+    async def observe(self) -> AsyncIterator[Leader | None]:
+        """Who leads, now and at each change that is seen, `None` where nobody does; a leadership shorter
+        than two looks may be missed. Never ends by itself. Raises KvraftError."""
+        seen = await self.leader()
+        yield seen
+        while True:
+            await until_next_poll()
+            leader = await self.leader()
+            if leader != seen:
+                seen = leader
+                yield leader

@@ -1,0 +1,55 @@
+"""The key-value space under a command: every write of a key passes here, so that nothing is forgotten
+that belongs to it, its place at its lease and the record of the change."""
+
+from __future__ import annotations
+
+from kvraft.machine import keys, leases
+from kvraft.machine.records import attached_lease, encode_next, has_lease
+from kvraft.storage.interfaces import StateTransaction
+
+Change = tuple[bytes, bytes | None, bytes | None]
+"""A key, the row it holds since (None: it was deleted), and the row it held before (None: it did not
+exist). What `records.KvRecord` decodes."""
+
+
+class KvSpace:
+    """The key-value space while one command is applied, which gets `revision` if it changes something."""
+
+    __slots__ = ("changes", "revision", "state")
+
+    def __init__(self, state: StateTransaction, revision: int) -> None:
+        self.state = state
+        self.revision = revision
+        self.changes: list[Change] = []
+        """In the order in which they were made."""
+
+    def get(self, key: bytes) -> bytes | None:
+        """The row of a key."""
+        return self.state.get(keys.KV + key)
+
+    def put(self, key: bytes, value: bytes, attach_to: int = 0) -> bytes | None:
+        """Writes a key and answers the row it held before. The lease must exist."""
+        state, row_key = self.state, keys.KV + key
+        previous = state.get(row_key)
+        row = encode_next(previous, value, self.revision, attach_to)
+        state.put(row_key, row, previous)
+        if attach_to or has_lease(previous):
+            self._move(key, previous, attach_to)
+        self.changes.append((key, row, previous))
+        return previous
+
+    def delete(self, key: bytes, row: bytes) -> None:
+        """Deletes a key, which holds `row`."""
+        self.state.delete(keys.KV + key, row)
+        if has_lease(row):
+            leases.detach(self.state, attached_lease(row), key)
+        self.changes.append((key, None, row))
+
+    def _move(self, key: bytes, previous: bytes | None, attach_to: int) -> None:
+        before = 0 if previous is None else attached_lease(previous)
+        if before == attach_to:
+            return
+        if before:
+            leases.detach(self.state, before, key)
+        if attach_to:
+            leases.attach(self.state, attach_to, key)

@@ -1,0 +1,222 @@
+"""The Watch call: many watches on one stream, each answered in the order of the revisions.
+
+What the stream asks for goes to the node's `WatchHub`; what the hub queues is made into messages here, one at
+a time, when the stream can take it. While watches lag behind the state, whoever has nothing to send takes the
+next slice of the history for all of them; so no task in the background is needed, and the loop turns between
+two slices.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+
+import grpc
+from google.protobuf.message import Message
+
+from kvraft import errors
+from kvraft.errors import RequestError
+from kvraft.machine.records import KvRecord
+from kvraft.node.node import Node
+from kvraft.node.watching import (
+    Canceled,
+    CancelReason,
+    Created,
+    Delivery,
+    Events,
+    Progress,
+    WatchOrder,
+    WatchStream,
+)
+from kvraft.rpc.header import ResponseHeaders
+from kvraft.rpc.kv_requests import check_range, invalid
+from kvraft.rpc.paging import key_value
+from kvraft.storage.interfaces import Change
+from kvraft.v1 import kv_pb2
+
+RESPONSE_BYTES_MAX = 1 << 20
+RESPONSE_EVENTS_MAX = 1_000
+"""A response ends when it has reached one of these, the first at keys and values; one event more may exceed
+it. A revision that has more is sent in fragments."""
+PROGRESS_INTERVAL_S = 10.0
+
+Context = grpc.aio.ServicerContext[Message, Message]
+
+
+class WatchService:
+    """Serves the watches of one node."""
+
+    def __init__(
+        self,
+        node: Node,
+        headers: ResponseHeaders,
+        *,
+        reader_timeout_s: float,
+        progress_interval_s: float = PROGRESS_INTERVAL_S,
+    ) -> None:
+        """A stream that takes nothing for `reader_timeout_s` ends with SLOW_CONSUMER; for as long again it
+        may still take what tells it so."""
+        self._node = node
+        self._headers = headers
+        self._reader_timeout_s = reader_timeout_s
+        self._progress_interval_s = progress_interval_s
+
+    async def serve(self, requests: AsyncIterator[kv_pb2.WatchRequest], context: Context) -> None:
+        """Until the client is gone, or the node stops; or the client asks for nothing more and no watch is
+        left. Raises RequestError."""
+        ready, has_room = asyncio.Event(), asyncio.Event()
+        stream = self._node.replica.watches.open_stream(ready.set)
+        reader = asyncio.create_task(_read(requests, stream, has_room))
+        reader.add_done_callback(lambda _: ready.set())
+        try:
+            await self._write(stream, reader, ready, has_room, context)
+        finally:
+            stream.close()
+            reader.cancel()
+            await asyncio.wait((reader,))
+
+    async def _write(
+        self,
+        stream: WatchStream,
+        reader: asyncio.Task[None],
+        ready: asyncio.Event,
+        has_room: asyncio.Event,
+        context: Context,
+    ) -> None:
+        clock = asyncio.get_running_loop().time
+        progress_due_s = clock() + self._progress_interval_s
+        while True:
+            ready.clear()
+            while (delivery := stream.take()) is not None:
+                has_room.set()
+                for response in self._responses(delivery):
+                    await self._send(context, response, stream)
+            if clock() >= progress_due_s:
+                progress_due_s = clock() + self._progress_interval_s
+                stream.notify_quiet()
+            elif reader.done() and (reader.exception() is not None or not stream.watches):
+                reader.result()
+                return
+            elif stream.has_ended:
+                return
+            elif self._node.replica.watches.lags:
+                self._node.replica.watches.catch_up()
+                await asyncio.sleep(0)
+            else:
+                try:
+                    async with asyncio.timeout_at(progress_due_s):
+                        await ready.wait()
+                except TimeoutError:
+                    continue
+
+    async def _send(self, context: Context, response: kv_pb2.WatchResponse, stream: WatchStream) -> None:
+        slow = asyncio.get_running_loop().call_later(
+            self._reader_timeout_s,
+            stream.end,
+            CancelReason.SLOW_CONSUMER,
+            f"the stream took nothing for {self._reader_timeout_s:.0f} s; watch again from "
+            "`resume_revision`, and take the events as they come",
+        )
+        try:
+            async with asyncio.timeout(2 * self._reader_timeout_s):
+                await context.write(response)
+        except TimeoutError:
+            raise errors.slow_reader(2 * self._reader_timeout_s) from None
+        except grpc.aio.InternalError:
+            # The call broke before gRPC could cancel this handler: there is nobody to answer.
+            raise asyncio.CancelledError from None
+        finally:
+            slow.cancel()
+
+    def _responses(self, delivery: Delivery) -> Iterator[kv_pb2.WatchResponse]:
+        header = self._headers.at
+        match delivery:
+            case Created(watch_id, revision):
+                yield kv_pb2.WatchResponse(header=header(revision), watch_id=watch_id, created=True)
+            case Progress(watch_id, revision):
+                yield kv_pb2.WatchResponse(header=header(revision), watch_id=watch_id)
+            case Canceled():
+                yield kv_pb2.WatchResponse(
+                    header=header(delivery.revision),
+                    watch_id=delivery.watch_id,
+                    canceled=kv_pb2.WatchCanceled(
+                        reason=delivery.reason.value,
+                        message=delivery.message,
+                        resume_revision=delivery.resume_revision,
+                        oldest_revision=delivery.oldest_revision,
+                    ),
+                )
+            case Events(watch_id, previous, revisions):
+                for revision, is_fragment, events in _pages(revisions, previous=previous):
+                    yield kv_pb2.WatchResponse(
+                        header=header(revision), watch_id=watch_id, events=events, fragment=is_fragment
+                    )
+
+
+async def _read(
+    requests: AsyncIterator[kv_pb2.WatchRequest], stream: WatchStream, has_room: asyncio.Event
+) -> None:
+    """A client that asks and does not read the answers is not heard further: HTTP/2 holds it back."""
+    async for request in requests:
+        while stream.is_behind:
+            has_room.clear()
+            await has_room.wait()
+        match request.WhichOneof("request"):
+            case "create":
+                _create(stream, request.create)
+            case "cancel":
+                stream.cancel(request.cancel.watch_id)
+            case "progress":
+                stream.progress()
+            case _:
+                raise invalid("request", "is empty; set `create`, `cancel` or `progress`")
+
+
+def _create(stream: WatchStream, create: kv_pb2.WatchCreate) -> None:
+    excluded = set(create.exclude)
+    try:
+        bounds = check_range(create.range)
+        if not excluded <= {kv_pb2.EVENT_KIND_PUT, kv_pb2.EVENT_KIND_DELETE}:
+            raise invalid("exclude", "holds a kind of event that this node does not know")
+    except RequestError as error:
+        stream.refuse(create.watch_id, CancelReason.INVALID_ARGUMENT, str(error))
+        return
+    stream.create(
+        WatchOrder(
+            watch_id=create.watch_id,
+            bounds=bounds,
+            start_revision=create.start_revision,
+            previous=create.previous,
+            puts=kv_pb2.EVENT_KIND_PUT not in excluded,
+            deletes=kv_pb2.EVENT_KIND_DELETE not in excluded,
+            progress=create.progress_notify,
+        )
+    )
+
+
+def _pages(
+    revisions: Sequence[tuple[int, Sequence[Change]]], *, previous: bool
+) -> Iterator[tuple[int, bool, list[kv_pb2.Event]]]:
+    """The events in responses: the last revision of each, and whether more of it follow."""
+    page: list[kv_pb2.Event] = []
+    size_bytes = last = 0
+    for revision, changes in revisions:
+        for change in changes:
+            if size_bytes >= RESPONSE_BYTES_MAX or len(page) >= RESPONSE_EVENTS_MAX:
+                yield last, last == revision, page
+                page, size_bytes = [], 0
+            key, row, before = change
+            page.append(_event(revision, key, row, before if previous else None))
+            size_bytes += len(key) + len(row or b"") + (len(before or b"") if previous else 0)
+            last = revision
+    yield last, False, page
+
+
+def _event(revision: int, key: bytes, row: bytes | None, before: bytes | None) -> kv_pb2.Event:
+    return kv_pb2.Event(
+        kind=kv_pb2.EVENT_KIND_DELETE if row is None else kv_pb2.EVENT_KIND_PUT,
+        kv=kv_pb2.KeyValue(key=key, mod_revision=revision)
+        if row is None
+        else key_value(key, KvRecord.decode(row)),
+        previous=None if before is None else key_value(key, KvRecord.decode(before)),
+    )

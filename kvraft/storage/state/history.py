@@ -1,0 +1,246 @@
+"""What the key-value space changed, by revision, for as long as it is kept.
+
+The history is no part of the state: it is in no digest and no snapshot, each node has its own, and it could
+be made again from the log. What was applied since the last flush is held in memory, the very bytes that the
+tables hold, in flat lists, since a container for each change would double what a write pays. A flush writes
+it into the engine in the same transaction as the rows, so that a restart has the flushed history and makes
+the rest by replaying the log.
+
+On disk the changes lie in blocks, in the order in which they were made: a row for each change would cost as
+much as the change itself. A block is named by its first change, and begins with its last revision and the
+replicated time at which it was written; then come the changes:
+
+    revision 8, key length 2, row length 4, previous row's length 4 (2**32-1: there is none), and the bytes
+
+A revision may begin in one block and end in another. Blocks go one by one, the oldest first, when the history
+is longer, larger or older than it may be.
+"""
+
+from __future__ import annotations
+
+import struct
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+
+from kvraft.storage.interfaces import Change, HistoryCompactedError, HistoryExtent, HistoryLimits
+from kvraft.storage.state.engine import EngineReader
+
+BLOCK_BYTES = 32 << 10
+BLOCK_CHANGES = 256
+"""A block ends when it has reached one of these: what is encoded between two pauses of the flush."""
+SLICE_CHANGES = 500
+SLICE_BYTES = 256 << 10
+"""What `History.read` answers at most, except that a revision is never cut: about a millisecond."""
+CHANGE_BYTES = 160
+"""What a change costs in memory beside the rows: its tuple, its key, its places in lists."""
+
+Revision = tuple[int, Sequence[Change]]
+"""A revision and its changes."""
+
+_KEY = struct.Struct(">QI")
+_BLOCK = struct.Struct(">QQ")
+_CHANGE = struct.Struct(">QHII")
+_NONE = (1 << 32) - 1
+
+
+class _Recent:
+    """Changes in memory, ascending."""
+
+    __slots__ = ("held_bytes", "parts", "revisions")
+
+    def __init__(self, revisions: list[int], parts: list[bytes | None], held_bytes: int) -> None:
+        self.revisions = revisions
+        """Of each change."""
+        self.parts = parts
+        """Key, row and previous row of each change."""
+        self.held_bytes = held_bytes
+        """Bytes held beyond the rows of the tables. A row belongs to a table until another takes its place;
+        from then on only the history holds it."""
+
+    def copy(self) -> _Recent:
+        return _Recent(self.revisions.copy(), self.parts.copy(), self.held_bytes)
+
+    def drop(self, first: _Recent) -> None:
+        """Lets go of what `first` has, a copy of before."""
+        del self.revisions[: len(first.revisions)]
+        del self.parts[: len(first.parts)]
+        self.held_bytes -= first.held_bytes
+
+    def changes(self, begin: int = 0) -> Iterator[tuple[int, Change]]:
+        """The changes from the `begin`-th on."""
+        parts = islice(self.parts, 3 * begin, None)
+        for revision, key, row, previous in zip(
+            islice(self.revisions, begin, None), parts, parts, parts, strict=True
+        ):
+            assert key is not None
+            yield revision, (key, row, previous)
+
+
+class History:
+    """Implements `kvraft.storage.interfaces.History`."""
+
+    __slots__ = ("_clock_ms", "_extent", "_flush", "_limits", "_recent")
+
+    def __init__(self, extent: HistoryExtent | None) -> None:
+        """`extent`: what the engine holds, if it ever held some."""
+        self._extent = extent
+        self._limits: HistoryLimits | None = None
+        """Known once it has begun."""
+        self._recent = _Recent([], [], 0)
+        """Not yet in the engine; those of the flush are the first ones."""
+        self._flush: HistoryFlush | None = None
+        self._clock_ms = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """Held beyond the rows of the tables."""
+        return self._recent.held_bytes
+
+    @property
+    def oldest_revision(self) -> int:
+        assert self._extent is not None, "the history has not begun"
+        return self._extent.oldest_revision
+
+    def begin(self, revision: int, limits: HistoryLimits) -> None:
+        self._limits = limits
+        if self._extent is None:
+            self._extent = HistoryExtent(oldest_revision=revision + 1, size_bytes=0)
+
+    def record(self, revisions: Sequence[Revision], clock_ms: int) -> None:
+        self._clock_ms = clock_ms
+        recent = self._recent
+        parts, add_revision = recent.parts, recent.revisions.append
+        length_before, held_bytes = len(parts), 0
+        for revision, changes in revisions:
+            for change in changes:
+                add_revision(revision)
+                parts += change
+                if change[2] is not None:
+                    held_bytes += len(change[2])
+        recent.held_bytes += held_bytes + CHANGE_BYTES * (len(parts) - length_before) // 3
+
+    def read(self, first: int, reader: EngineReader) -> list[Revision]:
+        """As `StateStore.read_history`, what is flushed from the moment of `reader`."""
+        if first < self.oldest_revision:
+            raise HistoryCompactedError(self.oldest_revision)
+        recent = self._recent
+        begin = bisect_left(recent.revisions, first)
+        if begin > 0:
+            return _slice(recent.changes(begin))
+        return _slice(chain(_decoded(reader, first), recent.changes()))
+
+    def freeze(self) -> HistoryFlush | None:
+        """What is to be flushed; None if the history never began."""
+        if self._limits is None:
+            return None
+        assert self._extent is not None
+        self._flush = HistoryFlush(self._recent.copy(), self._extent, self._limits, self._clock_ms)
+        return self._flush
+
+    def flush_done(self) -> None:
+        """Lets go of what was flushed."""
+        flush, self._flush = self._flush, None
+        if flush is not None:
+            self._recent.drop(flush.recent)
+            self._extent = flush.extent
+
+
+class HistoryFlush:
+    """Changes on their way into the engine, and what goes to make room for them. The thread that flushes
+    goes through the `blocks` first, and asks then what is `obsolete`."""
+
+    __slots__ = ("_clock_ms", "_limits", "_newest", "extent", "recent")
+
+    def __init__(self, recent: _Recent, extent: HistoryExtent, limits: HistoryLimits, clock_ms: int) -> None:
+        self.recent = recent
+        self.extent = extent
+        """What the engine holds, this flush included as far as it has come."""
+        self._limits = limits
+        self._clock_ms = clock_ms
+        self._newest = recent.revisions[-1] if recent.revisions else 0
+
+    def blocks(self) -> Iterator[tuple[bytes, bytes]]:
+        """In ascending order of their keys, behind all that the engine has."""
+        size_bytes = self.extent.size_bytes
+        for key, block in _encoded(self.recent.changes(), self._clock_ms):
+            size_bytes += len(block)
+            yield key, block
+        self.extent = HistoryExtent(oldest_revision=self.extent.oldest_revision, size_bytes=size_bytes)
+
+    def obsolete(self, block: bytes) -> bool:
+        """Whether the oldest block that is left has to go; it is then taken for gone."""
+        limits = self._limits
+        last_revision, time_ms = _BLOCK.unpack_from(block)
+        if (
+            self.extent.size_bytes <= limits.bytes_max
+            and self._newest - last_revision < limits.revisions_max
+            and self._clock_ms - time_ms <= limits.age_ms_max
+        ):
+            return False
+        self.extent = HistoryExtent(
+            oldest_revision=last_revision + 1, size_bytes=self.extent.size_bytes - len(block)
+        )
+        return True
+
+
+def first_key(revision: int) -> bytes:
+    """The name of the block that begins with the first change of a revision."""
+    return _KEY.pack(revision, 0)
+
+
+def _encoded(changes: Iterable[tuple[int, Change]], time_ms: int) -> Iterator[tuple[bytes, bytes]]:
+    pack = _CHANGE.pack
+    parts: list[bytes] = []
+    count = size_bytes = last = position = 0
+    block_key = b""
+    for revision, (key, row, previous) in changes:
+        if count == BLOCK_CHANGES or size_bytes >= BLOCK_BYTES:
+            yield block_key, _BLOCK.pack(last, time_ms) + b"".join(parts)
+            parts, count, size_bytes = [], 0, 0
+        position = position + 1 if revision == last else 0
+        if not count:
+            block_key = _KEY.pack(revision, position)
+        row_bytes = _NONE if row is None else len(row)
+        previous_bytes = _NONE if previous is None else len(previous)
+        parts += (pack(revision, len(key), row_bytes, previous_bytes), key, row or b"", previous or b"")
+        size_bytes += _CHANGE.size + len(key) + len(row or b"") + len(previous or b"")
+        count += 1
+        last = revision
+    if count:
+        yield block_key, _BLOCK.pack(last, time_ms) + b"".join(parts)
+
+
+def _decoded(reader: EngineReader, first: int) -> Iterator[tuple[int, Change]]:
+    """The changes of an engine from revision `first` on."""
+    for block in reader.history(first_key(first)):
+        yield from _changes_of(block, first)
+
+
+def _changes_of(block: bytes, first: int) -> Iterator[tuple[int, Change]]:
+    offset, end = _BLOCK.size, len(block)
+    while offset < end:
+        revision, key_bytes, row_bytes, previous_bytes = _CHANGE.unpack_from(block, offset)
+        key_at = offset + _CHANGE.size
+        row_at = key_at + key_bytes
+        previous_at = row_at + (0 if row_bytes == _NONE else row_bytes)
+        offset = previous_at + (0 if previous_bytes == _NONE else previous_bytes)
+        if revision >= first:
+            row = None if row_bytes == _NONE else block[row_at:previous_at]
+            previous = None if previous_bytes == _NONE else block[previous_at:offset]
+            yield revision, (block[key_at:row_at], row, previous)
+
+
+def _slice(changes: Iterable[tuple[int, Change]]) -> list[Revision]:
+    """The first changes, by revision."""
+    taken: list[tuple[int, list[Change]]] = []
+    size_bytes = 0
+    for count, (revision, change) in enumerate(changes):
+        if not taken or revision != taken[-1][0]:
+            if count >= SLICE_CHANGES or size_bytes >= SLICE_BYTES:
+                break
+            taken.append((revision, []))
+        taken[-1][1].append(change)
+        key, row, previous = change
+        size_bytes += len(key) + len(row or b"") + len(previous or b"")
+    return list[Revision](taken)

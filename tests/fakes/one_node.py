@@ -1,0 +1,63 @@
+"""The real services over a node without a log or peers, in the event loop of the test: what a client sees of
+leases and keys is what the machine does, at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc.aio
+
+from kvraft.rpc.client_service import ClientServicer
+from kvraft.rpc.header import ResponseHeaders
+from kvraft.rpc.kv_service import KvServicer
+from kvraft.rpc.lease_service import LeaseServicer
+from kvraft.rpc.pipeline_service import PipelineServicer
+from kvraft.v1 import client_pb2_grpc, command_pb2, kv_pb2_grpc, lease_pb2_grpc, pipeline_pb2_grpc
+from tests.unit.rpc.fake_node import CLUSTER_ID, FakeNode
+
+
+class OneNode:
+    """The node and the addresses it is served at."""
+
+    def __init__(self) -> None:
+        self.node = FakeNode()
+        self.servers: list[grpc.aio.Server] = []
+        self.addresses: list[str] = []
+
+    @property
+    def endpoints(self) -> str:
+        return ",".join(self.addresses)
+
+    async def serve(self) -> None:
+        """At one more address."""
+        headers = ResponseHeaders(self.node, CLUSTER_ID)
+        server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+        kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(self.node, headers), server)
+        client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(self.node, headers), server)
+        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(self.node, headers), server)
+        lease_pb2_grpc.add_LeaseServiceServicer_to_server(
+            LeaseServicer(self.node, headers, wall_ms=lambda: self.node.wall_ms), server
+        )
+        self.addresses.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
+        self.servers.append(server)
+        await server.start()
+
+    async def expire(self, *lease_ids: int) -> None:
+        """Their time is over, and the leader has found out."""
+        self.node.wall_ms += 1_000_000
+        command = command_pb2.Command(expire={"term": 1, "lease_ids": lease_ids})
+        await self.node.write(command.SerializeToString(), grows_state=False)
+
+
+@asynccontextmanager
+async def one_node(addresses: int = 1) -> AsyncIterator[OneNode]:
+    """Served for as long as it is entered."""
+    served = OneNode()
+    for _ in range(addresses):
+        await served.serve()
+    try:
+        yield served
+    finally:
+        for server in served.servers:
+            await server.stop(None)

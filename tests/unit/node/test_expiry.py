@@ -1,0 +1,338 @@
+"""Who proposes the end of leases and of idle clients, when, and what becomes of it when leaders change."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Callable
+
+import pytest
+
+from kvraft.errors import RequestError
+from kvraft.machine import kv, leases
+from kvraft.machine.clients import CLIENT_IDLE_MS
+from kvraft.machine.results import Answer, GrantLeaseResult, RegisterClientResult, RenewLeasesResult, Result
+from kvraft.node.expiry import CANDIDATES_MAX, CLIENTS_INTERVAL_MS, LOOK_INTERVAL_MS
+from kvraft.node.forwarding import ForwardAnswer, ForwardRequest
+from kvraft.node.replica import Replica
+from kvraft.node.settings import NodeSettings
+from kvraft.raft.messages import AppendEntries, Message
+from kvraft.raft.ready import SendSnapshot
+from kvraft.raft.settings import Settings
+from kvraft.raft.types import Entry, EntryKind, Index, NodeId
+from kvraft.storage.interfaces import Identity, LogWrite, StateStore, StateView
+from kvraft.storage.memory_log import MemoryLog
+from kvraft.storage.state import LayeredState, MemoryEngine
+from kvraft.v1 import command_pb2
+
+Command = command_pb2.Command
+IDS = (NodeId(1), NodeId(2), NodeId(3))
+TTL_MS = 10_000
+EPOCH_MS = 1_700_000_000_000
+
+
+class Member:
+    """A replica whose disk is as quick as its memory."""
+
+    def __init__(self, cluster: Cluster, node_id: NodeId) -> None:
+        identity = Identity(cluster_id=1, cluster_name="test", node_id=node_id, initial_voters=IDS)
+        self.cluster = cluster
+        self.log = MemoryLog(identity)
+        self.entries: dict[Index, Entry] = {}
+        self.is_isolated = False
+        self.wall_ahead_ms = 0
+        self.takes_requests = True
+        self.written = 0
+        self.flushed: list[StateStore] = []
+        self.replica = Replica(
+            node_id=node_id,
+            settings=NodeSettings(),
+            raft_settings=Settings(),
+            log=self.log,
+            state=LayeredState(MemoryEngine(), voters=IDS),
+            peers=self,
+            disk=self,
+            on_role_change=lambda _: None,
+            chance=random.Random(node_id),
+            now_ms=cluster.now_ms,
+        )
+
+    def turn(self) -> None:
+        now_ms = self.cluster.now_ms
+        self.replica.turn(now_ms, EPOCH_MS + now_ms + self.wall_ahead_ms, take_requests=self.takes_requests)
+        while self.written:
+            self.written -= 1
+            self.replica.log_written()
+        while self.flushed:
+            self.flushed.pop().flush()
+            self.replica.state_flushed()
+
+    def commands(self) -> list[Command]:
+        """All in the log, in order."""
+        batches = [
+            command_pb2.CommandBatch.FromString(entry.data)
+            for _, entry in sorted(self.entries.items())
+            if entry.kind is EntryKind.COMMAND
+        ]
+        return [
+            Command.FromString(command)
+            for batch in batches
+            for group in batch.groups
+            for command in group.commands
+        ]
+
+    def expiries(self) -> list[command_pb2.ExpireCommand]:
+        return [each.expire for each in self.commands() if each.HasField("expire")]
+
+    def lease_ids(self) -> list[int]:
+        return [lease.lease_id for lease in leases.scan(self.replica.state, 0)]
+
+    # --- Peers and Disk ---------------------------------------------------------------------
+
+    def send(self, message: Message) -> None:
+        if self.cluster.loses_entries and isinstance(message, AppendEntries):
+            return
+        self.cluster.post(self, message.target, lambda other: other.receive(message))
+
+    def forward(self, leader: NodeId, request: ForwardRequest) -> bool:
+        self.cluster.post(self, leader, lambda other: other.receive_forwarded(self.replica.node_id, request))
+        return True
+
+    def answer(self, follower: NodeId, answer: ForwardAnswer) -> None:
+        self.cluster.post(self, follower, lambda other: other.receive_answer(answer))
+
+    def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
+        def compare(other: Replica) -> None:
+            assert other.receive_digest(self.replica.node_id, applied_index, digest) is not False
+
+        self.cluster.post(self, leader, compare)
+
+    def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:
+        pytest.fail(f"nobody is so far behind: {order}")
+
+    def write_log(self, write: LogWrite) -> None:
+        self.log.append(write)
+        self.entries.update({entry.index: entry for entry in write.entries})
+        self.written += 1
+
+    def flush_state(self, state: StateStore) -> None:
+        self.flushed.append(state)
+
+    def compact_log(self, base_index: Index) -> None:
+        """Never finished."""
+
+    def open_state(self, generation: int) -> StateStore:
+        pytest.fail("no snapshot was received")
+
+    def discard_snapshot(self, generation: int) -> None:
+        pytest.fail("no snapshot was received")
+
+
+class Cluster:
+    """Three replicas on a network without delay, and one clock that the test moves."""
+
+    def __init__(self) -> None:
+        self.now_ms = 1_000
+        self.loses_entries = False
+        self.posted: deque[tuple[NodeId, Callable[[Replica], None]]] = deque()
+        self.members = {node_id: Member(self, node_id) for node_id in IDS}
+        self.leader = self.elect()
+
+    def post(self, sender: Member, target: NodeId, deliver: Callable[[Replica], None]) -> None:
+        if not sender.is_isolated and not self.members[target].is_isolated:
+            self.posted.append((target, deliver))
+
+    def settle(self) -> None:
+        """Turns until nothing happens any more at this moment."""
+        while True:
+            for member in self.members.values():
+                member.turn()
+            if not self.posted and not any(m.replica.has_work for m in self.members.values()):
+                return
+            while self.posted:
+                target, deliver = self.posted.popleft()
+                deliver(self.members[target].replica)
+
+    def run(self, duration_ms: int) -> None:
+        ends_ms = self.now_ms + duration_ms
+        while self.now_ms < ends_ms:
+            self.now_ms += min(10, ends_ms - self.now_ms)
+            self.settle()
+
+    def elect(self, *, instead_of: Member | None = None) -> Member:
+        for _ in range(1_000):
+            self.run(10)
+            for member in self.members.values():
+                if member is not instead_of and member.replica.leads:
+                    return member
+        pytest.fail("no leader was elected")
+
+    def write(self, command: Command, through: Member | None = None) -> Result:
+        told: list[Answer | RequestError] = []
+        (through or self.leader).replica.submit(
+            command.SerializeToString(), grows_state=False, now_ms=self.now_ms, on_answer=told.append
+        )
+        for _ in range(100):
+            if told:
+                break
+            self.run(10)
+        (answer,) = told
+        assert isinstance(answer, Answer), answer
+        return answer.result
+
+    def grant(self, ttl_ms: int = TTL_MS) -> int:
+        result = self.write(Command(grant_lease={"ttl_ms": ttl_ms}))
+        assert isinstance(result, GrantLeaseResult)
+        return result.lease_id
+
+    def renew(self, lease_id: int) -> None:
+        result = self.write(Command(renew_leases={"lease_ids": [lease_id]}))
+        assert result == RenewLeasesResult((TTL_MS,))
+
+    def expiries(self) -> int:
+        return len(self.leader.expiries())
+
+
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
+def test_a_lease_ends_within_one_look_of_its_time_on_every_node(cluster: Cluster) -> None:
+    lease_id = cluster.grant()
+    cluster.write(Command(put={"key": b"key", "lease_id": lease_id}))
+
+    cluster.run(TTL_MS - 100)
+    assert [member.lease_ids() for member in cluster.members.values()] == [[lease_id]] * 3
+    cluster.run(LOOK_INTERVAL_MS + 300)
+
+    for member in cluster.members.values():
+        assert member.lease_ids() == []
+        assert list(kv.scan(member.replica.state, b"", b"")) == []
+    assert len({member.replica.state.applied.digest for member in cluster.members.values()}) == 1
+
+
+def test_nothing_is_proposed_while_nothing_is_to_end(cluster: Cluster) -> None:
+    lease_id = cluster.grant()
+    for _ in range(10):
+        cluster.run(5_000)
+        cluster.renew(lease_id)
+
+    assert cluster.expiries() == 0
+
+
+def test_only_one_proposal_is_under_way(cluster: Cluster) -> None:
+    cluster.grant()
+    cluster.leader.takes_requests = False
+    cluster.run(TTL_MS + 5 * LOOK_INTERVAL_MS)
+    cluster.leader.takes_requests = True
+    cluster.run(1_000)
+
+    assert cluster.expiries() == 1
+
+
+def test_many_leases_end_at_once_in_several_entries(cluster: Cluster) -> None:
+    count = 2 * CANDIDATES_MAX + 1
+    for _ in range(count):
+        cluster.leader.replica.submit(
+            Command(grant_lease={"ttl_ms": TTL_MS}).SerializeToString(),
+            grows_state=False,
+            now_ms=cluster.now_ms,
+            on_answer=lambda _: None,
+        )
+    cluster.run(TTL_MS - 10)
+    assert len(cluster.leader.lease_ids()) == count
+    cluster.run(LOOK_INTERVAL_MS + 200)
+
+    assert [len(each.lease_ids) for each in cluster.leader.expiries()] == [100, 100, 1]
+    assert cluster.leader.lease_ids() == []
+
+
+def test_idle_clients_are_forgotten_once_a_minute(cluster: Cluster) -> None:
+    result = cluster.write(Command(register_client={}))
+    assert isinstance(result, RegisterClientResult)
+    for member in cluster.members.values():
+        member.wall_ahead_ms = CLIENT_IDLE_MS
+    cluster.run(CLIENTS_INTERVAL_MS + LOOK_INTERVAL_MS + 100)
+
+    (expiry,) = cluster.leader.expiries()
+    assert list(expiry.client_ids) == [result.client_id]
+
+
+# --- leaders that change --------------------------------------------------------------------------
+
+
+def test_an_election_neither_extends_nor_shortens_a_lease(cluster: Cluster) -> None:
+    lease_id = cluster.grant()
+    granted_ms = cluster.now_ms
+    old = cluster.leader
+    old.is_isolated = True
+    cluster.leader = cluster.elect(instead_of=old)
+
+    cluster.run(TTL_MS - (cluster.now_ms - granted_ms) - 100)
+    assert cluster.leader.lease_ids() == [lease_id]
+    cluster.run(LOOK_INTERVAL_MS + 300)
+
+    assert cluster.leader.lease_ids() == []
+
+
+def test_a_new_leader_whose_clock_is_behind_makes_a_lease_longer_by_the_difference_only(
+    cluster: Cluster,
+) -> None:
+    lease_id = cluster.grant()
+    granted_ms = cluster.now_ms
+    old = cluster.leader
+    for member in cluster.members.values():
+        if member is not old:
+            member.wall_ahead_ms = -2_000
+    old.is_isolated = True
+    cluster.leader = cluster.elect(instead_of=old)
+
+    cluster.run(TTL_MS + 1_900 - (cluster.now_ms - granted_ms))
+    assert cluster.leader.lease_ids() == [lease_id]
+    cluster.run(LOOK_INTERVAL_MS + 300)
+
+    assert cluster.leader.lease_ids() == []
+
+
+def test_what_a_deposed_leader_wanted_to_end_lives_on(cluster: Cluster) -> None:
+    """The old leader finds a lease past its time, by a clock that runs ahead, and is deposed before it has
+    proposed the end; what it wanted to propose is forwarded and becomes an entry of the new term."""
+    lease_id = cluster.grant()
+    old = cluster.leader
+    old.takes_requests = False
+    old.wall_ahead_ms = 2 * TTL_MS
+    cluster.run(LOOK_INTERVAL_MS + 10)
+    old.replica.transfer_leadership()
+    cluster.leader = cluster.elect(instead_of=old)
+    cluster.renew(lease_id)
+    # From now on the lease is past its time by the clock that is stamped into every entry.
+    cluster.leader.wall_ahead_ms = 2 * TTL_MS
+
+    old.takes_requests = True
+    cluster.settle()
+
+    (late,) = cluster.leader.expiries()
+    assert (list(late.lease_ids), late.term) == ([lease_id], cluster.leader.replica.raft.term - 1)
+    assert cluster.leader.replica.machine.clock_ms >= EPOCH_MS + cluster.now_ms + 2 * TTL_MS
+    assert cluster.leader.lease_ids() == [lease_id]
+    cluster.run(LOOK_INTERVAL_MS + 100)
+    assert cluster.leader.lease_ids() == [], "the new leader ends it by itself"
+
+
+def test_a_leader_proposes_nothing_before_its_first_entry_is_applied(cluster: Cluster) -> None:
+    cluster.grant()
+    cluster.run(TTL_MS - 200)
+    old = cluster.leader
+    old.is_isolated = True
+    cluster.loses_entries = True
+    new = cluster.elect(instead_of=old)
+
+    cluster.run(3 * LOOK_INTERVAL_MS)
+    assert new.replica.leads
+    assert new.expiries() == []
+    cluster.loses_entries = False
+    cluster.run(2 * LOOK_INTERVAL_MS)
+
+    (expiry,) = new.expiries()
+    assert expiry.term == new.replica.raft.term

@@ -1,0 +1,58 @@
+"""The index of watches finds exactly the watches around a key."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kvraft.node.watched_keys import Bounds, WatchedKeys
+
+KEYS = st.binary(min_size=1, max_size=3).map(lambda key: bytes(byte % 4 for byte in key))
+RANGES = st.tuples(KEYS | st.just(b""), KEYS | st.just(b"")).map(
+    lambda bounds: bounds if not bounds[1] else (min(bounds), max(bounds) + b"\0")
+)
+SINGLES = KEYS.map(lambda key: (key, key + b"\0"))
+
+
+def holds(bounds: Bounds, key: bytes) -> bool:
+    start, end = bounds
+    return start <= key and (not end or key < end)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.booleans(), RANGES | SINGLES), max_size=60), st.lists(KEYS, max_size=10))
+def test_it_finds_what_a_look_at_every_watch_finds(
+    steps: list[tuple[bool, Bounds]], keys: list[bytes]
+) -> None:
+    index = WatchedKeys[int]()
+    watches: dict[int, Bounds] = {}
+    for number, (adds, bounds) in enumerate(steps):
+        if adds or not watches:
+            watches[number] = bounds
+            index.add(bounds, number)
+        else:
+            leaving = sorted(watches)[len(bounds[0]) % len(watches)]
+            index.remove(watches.pop(leaving), leaving)
+        assert index.count == len(watches)
+        for key in keys:
+            found = list(index.of(key))
+            assert sorted(found) == [each for each, bounds in watches.items() if holds(bounds, key)]
+    assert sorted(index.all()) == sorted(watches)
+
+
+def test_the_order_depends_on_the_bounds_alone() -> None:
+    ranges = [(b"%02d" % start, b"%02d" % (99 - start)) for start in range(40)]
+    forwards, backwards = WatchedKeys[Bounds](), WatchedKeys[Bounds]()
+    for bounds in ranges:
+        forwards.add(bounds, bounds)
+    for bounds in reversed(ranges):
+        backwards.add(bounds, bounds)
+    assert list(forwards.of(b"50")) == list(backwards.of(b"50")) == ranges
+
+
+def test_ranges_in_ascending_order_do_not_make_the_tree_deep() -> None:
+    """A tree as deep as it is large would not survive this: it is walked recursively."""
+    index = WatchedKeys[int]()
+    for number in range(20_000):
+        index.add((b"%06d" % number, b"%06d" % (number + 2)), number)
+    assert list(index.of(b"010000x")) == [9_999, 10_000]

@@ -1,0 +1,257 @@
+"""The history of a state: the same whether it is in memory, on its way to disk, there, or made again by a
+replay after a crash; and never longer than it may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from kvraft.raft.configuration import Configuration
+from kvraft.raft.types import Index, SnapshotMetadata, Term
+from kvraft.storage.errors import CorruptionError
+from kvraft.storage.interfaces import Change, HistoryCompactedError, HistoryLimits
+from kvraft.storage.state import (
+    FIRST_GENERATION,
+    LayeredState,
+    MemoryEngine,
+    history,
+    open_received,
+    open_state,
+    receive_state,
+)
+
+LIMITS = HistoryLimits(revisions_max=1_000_000, bytes_max=1 << 30, age_ms_max=1 << 40)
+Make = Callable[[], LayeredState]
+Log = list[tuple[int, list[Change]]]
+
+
+@pytest.fixture(params=["lmdb", "memory"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
+    """Opens what was flushed so far; a new state the first time."""
+    engine = MemoryEngine()
+
+    def make() -> LayeredState:
+        if request.param == "memory":
+            return LayeredState(engine, voters=(1,))
+        return open_state(tmp_path, FIRST_GENERATION, voters=(1,))
+
+    return make
+
+
+@pytest.fixture
+def state(reopen: Make) -> Iterator[LayeredState]:
+    state = reopen()
+    state.history.begin(0, LIMITS)
+    yield state
+    state.close()
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "BLOCK_CHANGES", 3)
+    monkeypatch.setattr(history, "BLOCK_BYTES", 200)
+
+
+def record(state: LayeredState, first: int, last: int, *, clock_ms: int = 0) -> Log:
+    """One entry for each revision: puts, deletions, and every fifth a revision of seven changes."""
+    log: Log = []
+    for revision in range(first, last + 1):
+        changes: list[Change] = [(b"key%d" % revision, b"row%d" % revision, None)]
+        if revision % 3 == 0:
+            changes = [(b"key%d" % (revision - 1), None, b"row%d" % (revision - 1))]
+        elif revision % 5 == 0:
+            changes = [(b"k%d" % number, b"", bytes(number)) for number in range(7)]
+        state.history.record([(revision, changes)], clock_ms)
+        state.mark_applied(Index(state.applied.index + 1), Term(1))
+        log.append((revision, changes))
+    return log
+
+
+def flush(state: LayeredState) -> None:
+    assert state.freeze()
+    state.flush()
+    state.flush_done()
+
+
+def read(state: LayeredState, first: int) -> Log:
+    """Slice by slice."""
+    found: Log = []
+    while revisions := state.read_history(found[-1][0] + 1 if found else first):
+        found += [(revision, list(changes)) for revision, changes in revisions]
+    return found
+
+
+def test_history_is_the_same_in_memory_in_a_flush_and_on_disk(
+    state: LayeredState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "SLICE_CHANGES", 4)
+    log = record(state, 1, 20)
+
+    def agrees() -> bool:
+        return all(read(state, first) == log[first - 1 :] for first in range(1, len(log) + 2))
+
+    assert agrees()
+    assert state.freeze()
+    log += record(state, 21, 30)
+    assert agrees()
+    state.flush()
+    assert agrees()
+    state.flush_done()
+    assert agrees()
+    log += record(state, 31, 40)
+    flush(state)
+    assert agrees()
+
+
+def test_a_restart_has_what_was_flushed_and_a_replay_makes_the_rest(
+    state: LayeredState, reopen: Make
+) -> None:
+    log = record(state, 1, 20)
+    flush(state)
+    record(state, 21, 30)
+    state.close()  # as a crash would: nothing more is flushed
+    again = reopen()
+    again.history.begin(20, LIMITS)
+    assert again.history.oldest_revision == 1
+    assert read(again, 1) == log
+    log += record(again, 21, 30)
+    assert read(again, 1) == log
+    flush(again)
+    assert read(again, 7) == log[6:]
+    again.close()
+
+
+def test_a_flush_that_was_lost_lost_rows_and_history_alike(state: LayeredState, reopen: Make) -> None:
+    state.put(b"row", b"1", None)
+    log = record(state, 1, 5)
+    flush(state)
+    state.put(b"row", b"2", b"1")
+    record(state, 6, 9)
+    assert state.freeze()  # and never written
+    state.close()
+    again = reopen()
+    again.history.begin(5, LIMITS)
+    assert (again.get(b"row"), read(again, 1)) == (b"1", log)
+    again.close()
+
+
+def test_slices_are_bounded_and_never_cut_a_revision(
+    state: LayeredState, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "SLICE_CHANGES", 4)
+    log = record(state, 1, 40)
+    flush(state)
+    log += record(state, 41, 60)
+    first = 1
+    while revisions := state.read_history(first):
+        assert sum(len(changes) for _, changes in revisions[:-1]) < 4
+        assert list(revisions) == log[first - 1 : first - 1 + len(revisions)]
+        first = revisions[-1][0] + 1
+    assert first == 61
+
+
+def test_what_is_longer_than_allowed_goes_oldest_first(state: LayeredState) -> None:
+    state.history.begin(0, HistoryLimits(revisions_max=10, bytes_max=1 << 30, age_ms_max=1 << 40))
+    log = record(state, 1, 40)
+    assert state.history.oldest_revision == 1, "what is not flushed stays"
+    flush(state)
+    oldest = state.history.oldest_revision
+    assert 28 <= oldest <= 31, "whole blocks go"
+    assert read(state, oldest) == log[oldest - 1 :]
+    with pytest.raises(HistoryCompactedError) as error:
+        state.read_history(oldest - 1)
+    assert error.value.oldest_revision == oldest
+
+
+def test_what_is_larger_than_allowed_goes(state: LayeredState) -> None:
+    state.history.begin(0, HistoryLimits(revisions_max=1_000_000, bytes_max=2_000, age_ms_max=1 << 40))
+    for first in range(1, 200, 20):
+        record(state, first, first + 19)
+        flush(state)
+    assert len(read(state, state.history.oldest_revision)) < 60
+    assert read(state, state.history.oldest_revision)[-1][0] == 200
+    extent = state._engine.history
+    assert extent is not None
+    blocks = list(state._reader.history(history.first_key(1)))
+    assert extent.size_bytes == sum(map(len, blocks)) <= 2_000
+
+
+def test_what_is_older_than_allowed_goes(state: LayeredState) -> None:
+    state.history.begin(0, HistoryLimits(revisions_max=1_000_000, bytes_max=1 << 30, age_ms_max=1_000))
+    for first, clock_ms in ((1, 1_000), (11, 1_500), (21, 2_400)):
+        record(state, first, first + 9, clock_ms=clock_ms)
+        flush(state)
+    assert state.history.oldest_revision == 11
+    # Time passes also where no key changes.
+    state.history.record([], 9_000)
+    state.mark_applied(Index(state.applied.index + 1), Term(1))
+    flush(state)
+    assert state.history.oldest_revision == 31
+    assert read(state, 31) == []
+
+
+def test_what_was_trimmed_stays_trimmed(state: LayeredState, reopen: Make) -> None:
+    state.history.begin(0, HistoryLimits(revisions_max=1, bytes_max=1 << 30, age_ms_max=1 << 40))
+    record(state, 1, 20)
+    flush(state)
+    oldest = state.history.oldest_revision
+    assert oldest > 1
+    state.close()
+    again = reopen()
+    again.history.begin(20, LIMITS)
+    assert again.history.oldest_revision == oldest
+    again.close()
+
+
+def test_memory_held_by_the_history_counts_until_it_is_flushed(state: LayeredState) -> None:
+    state.history.record([(1, [(b"key", b"row", bytes(10_000))])], 0)
+    state.mark_applied(Index(1), Term(1))
+    assert 10_000 < state.memory_bytes < 11_000
+    assert state.freeze()
+    state.history.record([(2, [(b"key", None, bytes(500))])], 0)
+    state.mark_applied(Index(2), Term(1))
+    state.flush()
+    state.flush_done()
+    assert 500 < state.memory_bytes < 1_000
+
+
+def test_a_received_state_has_history_from_its_revision_on(tmp_path: Path) -> None:
+    open_state(tmp_path, FIRST_GENERATION, voters=(1,)).close()
+    receiver = receive_state(tmp_path)
+    receiver.finish(
+        SnapshotMetadata(index=Index(7), term=Term(1), configuration=Configuration((1,))), digest=0
+    )
+    state = open_received(tmp_path, receiver.generation)
+    state.history.begin(41, LIMITS)
+    assert state.history.oldest_revision == 42
+    log = record(state, 42, 50)
+    flush(state)
+    state.close()
+    again = open_received(tmp_path, receiver.generation)
+    again.history.begin(50, LIMITS)
+    assert (again.history.oldest_revision, read(again, 42)) == (42, log)
+    again.close()
+
+
+def test_a_flipped_bit_in_the_history_is_noticed(tmp_path: Path) -> None:
+    state = open_state(tmp_path, FIRST_GENERATION, voters=(1,))
+    state.history.begin(0, LIMITS)
+    record(state, 1, 5)
+    flush(state)
+    state.close()
+    path = tmp_path / "00000001"
+    with lmdb.open(str(path), max_dbs=3) as environment:
+        blocks = environment.open_db(b"history", create=False)
+        with environment.begin(db=blocks, write=True) as transaction:
+            key = history.first_key(1)
+            stored = bytearray(transaction.get(key))
+            stored[20] ^= 1
+            transaction.put(key, bytes(stored))
+    again = open_state(tmp_path, FIRST_GENERATION, voters=(1,))
+    again.history.begin(5, LIMITS)
+    with pytest.raises(CorruptionError, match="is not what was written"):
+        again.read_history(1)
+    again.close()
