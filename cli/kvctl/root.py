@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from kvctl.commands.bench import bench
 from kvctl.commands.cas import cas
 from kvctl.commands.completion import completion
 from kvctl.commands.delete import delete
@@ -60,7 +61,7 @@ class _Root(click.Group):
 
 @click.group(
     cls=_Root,
-    commands=[put, get, delete, list_, cas, txn, watch, lease, lock, elect, status, completion],
+    commands=[put, get, delete, list_, cas, txn, watch, lease, lock, elect, status, bench, completion],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")

@@ -30,7 +30,7 @@ class _Call(Generic[ResultT]):
         if not self.done.done():
             self.done.set_result((header, result))
 
-    def fail(self, error: KvraftError) -> None:
+    def fail(self, error: BaseException) -> None:
         if not self.done.done():
             self.done.set_exception(error)
 

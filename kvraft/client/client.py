@@ -30,7 +30,7 @@ class Client:
         self._failover = Failover(endpoints, timeout_s)
         self._pipeline = Pipeline(self._failover)
         self.kv = Kv(self._failover, self._pipeline)
-        self.lease = Leases(self._failover)
+        self.lease = Leases(self._failover, self._pipeline)
         self.cluster = Cluster(self._failover)
 
     @property

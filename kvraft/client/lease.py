@@ -8,12 +8,11 @@ from kvraft.client.errors import DeadlineExceeded, OutcomeUnknown, Unavailable
 from kvraft.client.failover import Failover
 from kvraft.client.held_lease import HeldLease
 from kvraft.client.method import Method
+from kvraft.client.pipeline import Pipeline
 from kvraft.client.reading import LINEARIZABLE, Consistency, consistency_fields
 from kvraft.client.results import Header
-from kvraft.v1 import lease_pb2
+from kvraft.v1 import lease_pb2, pipeline_pb2
 
-_GRANT = Method("/kvraft.v1.LeaseService/GrantLease", lease_pb2.GrantLeaseResponse.FromString, writes=True)
-_REVOKE = Method("/kvraft.v1.LeaseService/RevokeLease", lease_pb2.RevokeLeaseResponse.FromString, writes=True)
 # It changes nothing that could be lost or doubled, so it is repeated like a read.
 _KEEP_ALIVE = Method(
     "/kvraft.v1.LeaseService/KeepAliveLease", lease_pb2.KeepAliveLeaseResponse.FromString, writes=False
@@ -39,6 +38,11 @@ class Lease:
         return cls(
             message.lease_id, message.ttl_ms / 1000, message.remaining_ms / 1000, message.create_revision
         )
+
+    @classmethod
+    def granted(cls, message: lease_pb2.Lease, revision: int) -> Lease:
+        """A new one."""
+        return cls(message.lease_id, message.ttl_ms / 1000, message.remaining_ms / 1000, revision)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +92,21 @@ class LeasePage:
 class Leases:
     """`client.lease`. Every method raises KvraftError; LeaseNotFound where there is no such lease."""
 
-    __slots__ = ("_failover",)
+    __slots__ = ("_failover", "_pipeline")
 
-    def __init__(self, failover: Failover) -> None:
+    def __init__(self, failover: Failover, pipeline: Pipeline) -> None:
         self._failover = failover
+        self._pipeline = pipeline
 
     async def grant(self, ttl_s: float, *, lease_id: int = 0) -> GrantLeaseResult:
         """Grants a lease that lives `ttl_s` (1 s to 366 days), and as long again after each renewal. The
         id is chosen if it is 0. Raises LeaseExists. After OutcomeUnknown grant another: the first one, if it
         was granted, ends by itself."""
         request = lease_pb2.GrantLeaseRequest(ttl_ms=round(ttl_s * 1000), lease_id=lease_id)
-        response = await self._failover.call(_GRANT, request)
-        return GrantLeaseResult(Header.of(response.header), Lease.of(response.lease))
+        command = pipeline_pb2.WriteCommand(grant_lease=request)
+        header, result = await self._pipeline.write(command, "GrantLease")
+        lease = Lease.granted(result.grant_lease.lease, result.revision)
+        return GrantLeaseResult(Header.at(header, result.revision), lease)
 
     async def keep_alive(self, lease_id: int) -> KeepAliveResult:
         """Renews a lease once, to its full time to live. `hold` does it again and again."""
@@ -120,8 +127,9 @@ class Leases:
         """Ends a lease and deletes its keys. After OutcomeUnknown revoke again: LeaseNotFound then says that
         it was done."""
         request = lease_pb2.RevokeLeaseRequest(lease_id=lease_id)
-        response = await self._failover.call(_REVOKE, request)
-        return RevokeLeaseResult(Header.of(response.header), response.deleted)
+        command = pipeline_pb2.WriteCommand(revoke_lease=request)
+        header, result = await self._pipeline.write(command, "RevokeLease")
+        return RevokeLeaseResult(Header.at(header, result.revision), result.revoke_lease.deleted)
 
     async def get(
         self, lease_id: int, *, keys: bool = False, consistency: Consistency = LINEARIZABLE

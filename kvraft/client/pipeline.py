@@ -145,6 +145,7 @@ class Pipeline:
         self._due.set()
         if self._runner is None:
             self._runner = asyncio.create_task(self._run(), name="kvraft-pipeline")
+            self._runner.add_done_callback(self._ran)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(SWEEP_S, self._sweep)
 
@@ -259,6 +260,13 @@ class Pipeline:
                 self._writes.popleft().fail(failure)
         self._due.set()
 
+    def _ran(self, runner: asyncio.Task[None]) -> None:
+        """Streams never end by themselves: what ended them is a bug, of which callers must hear."""
+        failure = None if runner.cancelled() else runner.exception()
+        if failure is not None:
+            self._runner = None
+            self._give_up(lambda _name, _writes: failure)
+
     # --- the stream ---------------------------------------------------------------------------
 
     async def _run(self) -> None:
@@ -369,7 +377,7 @@ class Pipeline:
         if calls:
             self._due.set()
 
-    def _give_up(self, failure: Failure) -> None:
+    def _give_up(self, failure: Callable[[str, bool], BaseException]) -> None:
         """What answers is no kvraft node, or one that cannot serve: no use in trying again."""
         for call in self._calls():
             call.fail(failure(call.name, isinstance(call, WriteCall)))

@@ -33,6 +33,8 @@ from kvraft.v1 import pipeline_pb2
 
 DOMAIN = "kvraft"
 
+# What gRPC's asyncio layer says of a call that broke before its status was known.
+_CORE_FAILED = "Internal error from Core"
 # gRPC says so when no connection could be made, or no address be found, to send the call over.
 _CONNECT_FAILED = ("failed to connect to all addresses", "errors resolving")
 # The request was refused by gRPC's own size limit, on this side or on the other, before any service
@@ -70,6 +72,8 @@ def error_from_status(status: grpc.aio.AioRpcError, *, call: str, writes: bool, 
     text = status.details() or ""
     details = _details_of(status)
     if details.reason is None:
+        if code is grpc.StatusCode.INTERNAL and text.startswith(_CORE_FAILED):
+            code = grpc.StatusCode.UNAVAILABLE
         details = _of_transport(code, text)
     return _error(code, text, details, call=call, writes=writes, endpoint=endpoint)
 

@@ -25,6 +25,7 @@ from kvraft.machine import kv
 from kvraft.machine.results import Result
 from kvraft.node.node import Node
 from kvraft.rpc import kv_requests, kv_responses
+from kvraft.rpc.freshness import until_fresh
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_requests import Write
 from kvraft.rpc.paging import PageToken, Query, Row, count_rows, take_page
@@ -33,7 +34,7 @@ from kvraft.rpc.txn_requests import txn_command
 from kvraft.rpc.txn_responses import txn_response
 from kvraft.rpc.watch_service import WatchService
 from kvraft.storage.errors import StorageError
-from kvraft.v1 import common_pb2, kv_pb2, kv_pb2_grpc
+from kvraft.v1 import kv_pb2, kv_pb2_grpc
 
 PAGE_BYTES_MAX = 1 << 20
 """A page of Range ends when its keys and values reach this; one value more may exceed it."""
@@ -121,7 +122,7 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
     async def Get(self, request: kv_pb2.GetRequest, _context: Context) -> kv_pb2.GetResponse:
         key = request.key
         kv_requests.check_key("key", key)
-        await self._until_fresh(request.consistency, request.min_revision)
+        await until_fresh(self._node, request.consistency, request.min_revision)
         replica = self._node.replica
         return kv_pb2.GetResponse(
             header=self._headers.at(replica.machine.revision),
@@ -140,7 +141,7 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
             await self._node.at_least(max(token.revision, request.min_revision))
             start, end = query.after(token.last_key)
         else:
-            await self._until_fresh(request.consistency, request.min_revision)
+            await until_fresh(self._node, request.consistency, request.min_revision)
             start, end = query.bounds
         replica = self._node.replica
         revision = replica.machine.revision
@@ -156,7 +157,7 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
     async def _count(self, query: Query, request: kv_pb2.RangeRequest) -> kv_pb2.RangeResponse:
         if request.page_token:
             raise kv_requests.invalid("page_token", "is set, but a count has no pages")
-        await self._until_fresh(request.consistency, request.min_revision)
+        await until_fresh(self._node, request.consistency, request.min_revision)
         replica = self._node.replica
         revision = replica.machine.revision
         count = 0
@@ -170,7 +171,7 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
     @answering_errors
     async def StreamRange(self, request: kv_pb2.StreamRangeRequest, context: Context) -> None:
         bounds = kv_requests.check_range(request.range)
-        await self._until_fresh(request.consistency, request.min_revision)
+        await until_fresh(self._node, request.consistency, request.min_revision)
         replica = self._node.replica
         header = self._headers.at(replica.machine.revision)
         limit = min(request.limit, sys.maxsize) if request.limit else None
@@ -194,14 +195,6 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
         except grpc.aio.InternalError:
             # The call broke before gRPC could cancel this handler: there is nobody to answer.
             raise asyncio.CancelledError from None
-
-    async def _until_fresh(self, consistency: int, min_revision: int) -> None:
-        """Waits as the request asks. What follows must look at the state before it awaits again."""
-        kv_requests.check_consistency(consistency, min_revision)
-        if consistency == common_pb2.CONSISTENCY_AT_LEAST:
-            await self._node.at_least(min_revision)
-        elif consistency != common_pb2.CONSISTENCY_STALE:
-            await self._node.fresh()
 
 
 def _next_slice(rows: Iterator[Row], *, keys_only: bool) -> list[kv_pb2.KeyValue]:

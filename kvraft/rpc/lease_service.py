@@ -15,17 +15,17 @@ from google.protobuf.message import Message
 from kvraft import errors
 from kvraft.machine import leases
 from kvraft.machine.leases import Lease
-from kvraft.machine.results import Failed, FailureReason, GrantLeaseResult, RevokeLeaseResult
+from kvraft.machine.results import Failed, FailureReason
 from kvraft.node.node import Node
 from kvraft.node.refusals import request_error
 from kvraft.node.renewals import Renewals
-from kvraft.rpc import lease_requests
+from kvraft.rpc import lease_requests, lease_responses
+from kvraft.rpc.freshness import until_fresh
 from kvraft.rpc.header import ResponseHeaders
-from kvraft.rpc.kv_requests import check_consistency
 from kvraft.rpc.lease_requests import LeasePage, check_lease_id, check_renewals
 from kvraft.rpc.status import answering_errors
 from kvraft.storage.errors import StorageError
-from kvraft.v1 import common_pb2, lease_pb2, lease_pb2_grpc
+from kvraft.v1 import lease_pb2, lease_pb2_grpc
 
 KEYS_MAX = 10_000
 KEYS_BYTES_MAX = 3 << 20
@@ -68,15 +68,10 @@ class LeaseServicer(lease_pb2_grpc.LeaseServiceServicer):
     ) -> lease_pb2.GrantLeaseResponse:
         write = lease_requests.grant_command(request)
         answer = await self._node.write(write.command, grows_state=write.grows_state)
-        result = answer.result
-        assert isinstance(result, GrantLeaseResult), result
-        lease = lease_pb2.Lease(
-            lease_id=result.lease_id,
-            ttl_ms=result.ttl_ms,
-            remaining_ms=result.ttl_ms,
-            create_revision=answer.revision,
-        )
-        return lease_pb2.GrantLeaseResponse(header=self._headers.at(answer.revision), lease=lease)
+        response = lease_responses.grant_lease(request, answer.result)
+        response.header.CopyFrom(self._headers.at(answer.revision))
+        response.lease.create_revision = answer.revision
+        return response
 
     @answering_errors
     async def RevokeLease(
@@ -84,9 +79,9 @@ class LeaseServicer(lease_pb2_grpc.LeaseServiceServicer):
     ) -> lease_pb2.RevokeLeaseResponse:
         write = lease_requests.revoke_command(request)
         answer = await self._node.write(write.command, grows_state=write.grows_state)
-        result = answer.result
-        assert isinstance(result, RevokeLeaseResult), result
-        return lease_pb2.RevokeLeaseResponse(header=self._headers.at(answer.revision), deleted=result.deleted)
+        response = lease_responses.revoke_lease(request, answer.result)
+        response.header.CopyFrom(self._headers.at(answer.revision))
+        return response
 
     # --- renewals -----------------------------------------------------------------------------
 
@@ -136,8 +131,7 @@ class LeaseServicer(lease_pb2_grpc.LeaseServiceServicer):
         self, request: lease_pb2.GetLeaseRequest, _context: Context
     ) -> lease_pb2.GetLeaseResponse:
         check_lease_id("lease_id", request.lease_id)
-        check_consistency(request.consistency, request.min_revision)
-        await self._until_fresh(request.consistency, request.min_revision)
+        await until_fresh(self._node, request.consistency, request.min_revision)
         replica = self._node.replica
         lease = leases.get(replica.state, request.lease_id)
         if lease is None:
@@ -168,7 +162,7 @@ class LeaseServicer(lease_pb2_grpc.LeaseServiceServicer):
         if page.min_revision:
             await self._node.at_least(page.min_revision)
         else:
-            await self._until_fresh(request.consistency, request.min_revision)
+            await until_fresh(self._node, request.consistency, request.min_revision)
         replica = self._node.replica
         revision = replica.machine.revision
         found = list(islice(leases.scan(replica.state, page.after), page.size + 1))
@@ -179,13 +173,6 @@ class LeaseServicer(lease_pb2_grpc.LeaseServiceServicer):
         return lease_pb2.ListLeasesResponse(
             header=self._headers.at(revision), leases=map(self._message, found), next_page_token=token
         )
-
-    async def _until_fresh(self, consistency: int, min_revision: int) -> None:
-        """Waits as the request asks. What follows must look at the state before it awaits again."""
-        if consistency == common_pb2.CONSISTENCY_AT_LEAST:
-            await self._node.at_least(min_revision)
-        elif consistency != common_pb2.CONSISTENCY_STALE:
-            await self._node.fresh()
 
     def _message(self, lease: Lease) -> lease_pb2.Lease:
         # The machine's clock stands still between entries; this node's own tells the time since the last.

@@ -11,7 +11,14 @@ from kvraft.errors import Reason, RequestError, answer_too_large
 from kvraft.machine.keys import KEY_BYTES_MAX
 from kvraft.machine.results import Answer, Failed, PutResult, Result
 from kvraft.node.refusals import request_error
-from kvraft.rpc import kv_requests, kv_responses, txn_requests, txn_responses
+from kvraft.rpc import (
+    kv_requests,
+    kv_responses,
+    lease_requests,
+    lease_responses,
+    txn_requests,
+    txn_responses,
+)
 from kvraft.rpc.kv_requests import REQUEST_BYTES_MAX, VALUE_BYTES_MAX, Write, check_key, invalid
 from kvraft.rpc.status import code_number
 from kvraft.v1 import command_pb2, pipeline_pb2
@@ -29,6 +36,8 @@ _COMMANDS: dict[str, Callable[[Any], Write]] = {
     "compare_and_set": kv_requests.compare_and_set_command,
     "batch_write": kv_requests.batch_write_command,
     "txn": txn_requests.txn_command,
+    "grant_lease": lease_requests.grant_command,
+    "revoke_lease": lease_requests.revoke_command,
 }
 _RESPONSES: dict[str, Callable[[Any, Result], Message]] = {
     "put": kv_responses.put,
@@ -37,6 +46,8 @@ _RESPONSES: dict[str, Callable[[Any, Result], Message]] = {
     "compare_and_set": kv_responses.compare_and_set,
     "batch_write": kv_responses.batch_write,
     "txn": txn_responses.txn_response,
+    "grant_lease": lease_responses.grant_lease,
+    "revoke_lease": lease_responses.revoke_lease,
 }
 
 
@@ -150,4 +161,3 @@ def check_reads(batch: pipeline_pb2.ReadBatch) -> None:
         raise invalid("reads.keys", f"holds {count:,} keys; 1 to {BATCH_KEYS_MAX:,} are allowed")
     for position, key in enumerate(batch.keys):
         check_key(f"reads.keys[{position}]", key)
-    kv_requests.check_consistency(batch.consistency, batch.min_revision)

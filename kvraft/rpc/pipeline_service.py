@@ -20,12 +20,13 @@ from kvraft.machine.records import KvRecord
 from kvraft.machine.results import ListResult
 from kvraft.node.node import Node
 from kvraft.rpc import pipeline_requests
+from kvraft.rpc.freshness import until_fresh
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_requests import invalid
 from kvraft.rpc.paging import key_value
 from kvraft.rpc.status import answering_errors, request_error_of
 from kvraft.storage.errors import StorageError
-from kvraft.v1 import common_pb2, pipeline_pb2, pipeline_pb2_grpc
+from kvraft.v1 import pipeline_pb2, pipeline_pb2_grpc
 
 WINDOW = 64
 """Batches of one stream that are under way."""
@@ -99,10 +100,7 @@ class PipelineServicer(pipeline_pb2_grpc.PipelineServiceServicer):
 
     async def _read(self, batch: pipeline_pb2.ReadBatch, response: pipeline_pb2.PipelineResponse) -> int:
         pipeline_requests.check_reads(batch)
-        if batch.consistency == common_pb2.CONSISTENCY_AT_LEAST:
-            await self._node.at_least(batch.min_revision)
-        elif batch.consistency != common_pb2.CONSISTENCY_STALE:
-            await self._node.fresh()
+        await until_fresh(self._node, batch.consistency, batch.min_revision)
         # Nothing is awaited from here on: all values are of one revision.
         replica = self._node.replica
         state_get, add = replica.state.get, response.values.add

@@ -1,5 +1,6 @@
 from kvraft.v1 import common_pb2 as _common_pb2
 from kvraft.v1 import kv_pb2 as _kv_pb2
+from kvraft.v1 import lease_pb2 as _lease_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -27,20 +28,24 @@ class WriteBatch(_message.Message):
     def __init__(self, request_id: _Optional[_Union[_common_pb2.RequestId, _Mapping]] = ..., commands: _Optional[_Iterable[_Union[WriteCommand, _Mapping]]] = ...) -> None: ...
 
 class WriteCommand(_message.Message):
-    __slots__ = ("put", "delete", "delete_range", "compare_and_set", "batch_write", "txn")
+    __slots__ = ("put", "delete", "delete_range", "compare_and_set", "batch_write", "txn", "grant_lease", "revoke_lease")
     PUT_FIELD_NUMBER: _ClassVar[int]
     DELETE_FIELD_NUMBER: _ClassVar[int]
     DELETE_RANGE_FIELD_NUMBER: _ClassVar[int]
     COMPARE_AND_SET_FIELD_NUMBER: _ClassVar[int]
     BATCH_WRITE_FIELD_NUMBER: _ClassVar[int]
     TXN_FIELD_NUMBER: _ClassVar[int]
+    GRANT_LEASE_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_LEASE_FIELD_NUMBER: _ClassVar[int]
     put: _kv_pb2.PutRequest
     delete: _kv_pb2.DeleteRequest
     delete_range: _kv_pb2.DeleteRangeRequest
     compare_and_set: _kv_pb2.CompareAndSetRequest
     batch_write: _kv_pb2.BatchWriteRequest
     txn: _kv_pb2.TxnRequest
-    def __init__(self, put: _Optional[_Union[_kv_pb2.PutRequest, _Mapping]] = ..., delete: _Optional[_Union[_kv_pb2.DeleteRequest, _Mapping]] = ..., delete_range: _Optional[_Union[_kv_pb2.DeleteRangeRequest, _Mapping]] = ..., compare_and_set: _Optional[_Union[_kv_pb2.CompareAndSetRequest, _Mapping]] = ..., batch_write: _Optional[_Union[_kv_pb2.BatchWriteRequest, _Mapping]] = ..., txn: _Optional[_Union[_kv_pb2.TxnRequest, _Mapping]] = ...) -> None: ...
+    grant_lease: _lease_pb2.GrantLeaseRequest
+    revoke_lease: _lease_pb2.RevokeLeaseRequest
+    def __init__(self, put: _Optional[_Union[_kv_pb2.PutRequest, _Mapping]] = ..., delete: _Optional[_Union[_kv_pb2.DeleteRequest, _Mapping]] = ..., delete_range: _Optional[_Union[_kv_pb2.DeleteRangeRequest, _Mapping]] = ..., compare_and_set: _Optional[_Union[_kv_pb2.CompareAndSetRequest, _Mapping]] = ..., batch_write: _Optional[_Union[_kv_pb2.BatchWriteRequest, _Mapping]] = ..., txn: _Optional[_Union[_kv_pb2.TxnRequest, _Mapping]] = ..., grant_lease: _Optional[_Union[_lease_pb2.GrantLeaseRequest, _Mapping]] = ..., revoke_lease: _Optional[_Union[_lease_pb2.RevokeLeaseRequest, _Mapping]] = ...) -> None: ...
 
 class ReadBatch(_message.Message):
     __slots__ = ("keys", "consistency", "min_revision")
@@ -67,7 +72,7 @@ class PipelineResponse(_message.Message):
     def __init__(self, tag: _Optional[int] = ..., header: _Optional[_Union[_common_pb2.ResponseHeader, _Mapping]] = ..., results: _Optional[_Iterable[_Union[WriteResult, _Mapping]]] = ..., values: _Optional[_Iterable[_Union[ReadResult, _Mapping]]] = ..., error: _Optional[_Union[PipelineError, _Mapping]] = ...) -> None: ...
 
 class WriteResult(_message.Message):
-    __slots__ = ("revision", "put", "delete", "delete_range", "compare_and_set", "batch_write", "txn", "error")
+    __slots__ = ("revision", "put", "delete", "delete_range", "compare_and_set", "batch_write", "txn", "grant_lease", "revoke_lease", "error")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     PUT_FIELD_NUMBER: _ClassVar[int]
     DELETE_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +80,8 @@ class WriteResult(_message.Message):
     COMPARE_AND_SET_FIELD_NUMBER: _ClassVar[int]
     BATCH_WRITE_FIELD_NUMBER: _ClassVar[int]
     TXN_FIELD_NUMBER: _ClassVar[int]
+    GRANT_LEASE_FIELD_NUMBER: _ClassVar[int]
+    REVOKE_LEASE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     revision: int
     put: _kv_pb2.PutResponse
@@ -83,8 +90,10 @@ class WriteResult(_message.Message):
     compare_and_set: _kv_pb2.CompareAndSetResponse
     batch_write: _kv_pb2.BatchWriteResponse
     txn: _kv_pb2.TxnResponse
+    grant_lease: _lease_pb2.GrantLeaseResponse
+    revoke_lease: _lease_pb2.RevokeLeaseResponse
     error: PipelineError
-    def __init__(self, revision: _Optional[int] = ..., put: _Optional[_Union[_kv_pb2.PutResponse, _Mapping]] = ..., delete: _Optional[_Union[_kv_pb2.DeleteResponse, _Mapping]] = ..., delete_range: _Optional[_Union[_kv_pb2.DeleteRangeResponse, _Mapping]] = ..., compare_and_set: _Optional[_Union[_kv_pb2.CompareAndSetResponse, _Mapping]] = ..., batch_write: _Optional[_Union[_kv_pb2.BatchWriteResponse, _Mapping]] = ..., txn: _Optional[_Union[_kv_pb2.TxnResponse, _Mapping]] = ..., error: _Optional[_Union[PipelineError, _Mapping]] = ...) -> None: ...
+    def __init__(self, revision: _Optional[int] = ..., put: _Optional[_Union[_kv_pb2.PutResponse, _Mapping]] = ..., delete: _Optional[_Union[_kv_pb2.DeleteResponse, _Mapping]] = ..., delete_range: _Optional[_Union[_kv_pb2.DeleteRangeResponse, _Mapping]] = ..., compare_and_set: _Optional[_Union[_kv_pb2.CompareAndSetResponse, _Mapping]] = ..., batch_write: _Optional[_Union[_kv_pb2.BatchWriteResponse, _Mapping]] = ..., txn: _Optional[_Union[_kv_pb2.TxnResponse, _Mapping]] = ..., grant_lease: _Optional[_Union[_lease_pb2.GrantLeaseResponse, _Mapping]] = ..., revoke_lease: _Optional[_Union[_lease_pb2.RevokeLeaseResponse, _Mapping]] = ..., error: _Optional[_Union[PipelineError, _Mapping]] = ...) -> None: ...
 
 class ReadResult(_message.Message):
     __slots__ = ("kv", "omitted")

@@ -376,3 +376,16 @@ def test_a_closed_client_says_so() -> None:
 def test_a_timeout_must_be_positive() -> None:
     with pytest.raises(ValueError, match="timeout_s is 0"):
         Client("127.0.0.1:7001", timeout_s=0)
+
+
+def test_a_bug_on_the_way_reaches_the_callers(server: FakeServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with Client(server.endpoint, timeout_s=30) as client:
+            with monkeypatch.context() as patch:
+                patch.setattr("kvraft.client.leader.LeaderFinder.heard", "not a method")
+                await client.kv.put(b"k", b"v")
+                with pytest.raises(TypeError):
+                    await client.kv.put(b"k", b"v")
+            await client.kv.put(b"k", b"w")
+
+    asyncio.run(run())

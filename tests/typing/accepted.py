@@ -1,0 +1,254 @@
+"""What applications write, with the types that they get. Only checked, never run."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import assert_type
+
+from kvraft.client import (
+    STALE,
+    Alarm,
+    AtLeast,
+    Barrier,
+    BatchWriteResult,
+    Client,
+    Compacted,
+    Compare,
+    CompareAndSetResult,
+    CountResult,
+    Delete,
+    DeleteRange,
+    DeleteRangeResult,
+    DeleteResult,
+    Election,
+    Event,
+    EventBatch,
+    EventKind,
+    FieldViolation,
+    Get,
+    GetLeaseResult,
+    GetResult,
+    GrantLeaseResult,
+    HeldLease,
+    InvalidArgument,
+    KeepAliveResult,
+    KeyRange,
+    KeyValue,
+    KvraftError,
+    Leader,
+    Leadership,
+    Lease,
+    LeasePage,
+    Lock,
+    Member,
+    Put,
+    PutResult,
+    Range,
+    RangePage,
+    RangeResult,
+    ResourceExhausted,
+    RevokeLeaseResult,
+    Role,
+    Status,
+    SyncClient,
+    SyncHeldLease,
+    SyncWatch,
+    Txn,
+    TxnResult,
+    Watch,
+)
+from kvraft.testing import LocalCluster, LocalClusterError
+
+USERS = KeyRange.prefix(b"users/")
+
+
+async def kv(client: Client) -> None:
+    put = assert_type(await client.kv.put(b"k", b"v", return_previous=True, lease_id=7), PutResult)
+    assert_type(put.header.revision, int)
+    assert_type(put.previous, KeyValue | None)
+
+    got = assert_type(await client.kv.get(b"k", consistency=AtLeast(put.header.revision)), GetResult)
+    if got.kv is not None:
+        assert_type(got.kv.value, bytes)
+        assert_type(got.kv.mod_revision, int)
+
+    deleted = assert_type(await client.kv.delete(b"k"), DeleteResult)
+    assert_type(deleted.deleted, bool)
+    deleted_range = assert_type(await client.kv.delete_range(USERS, limit=10), DeleteRangeResult)
+    assert_type(deleted_range.deleted, int)
+
+    page = assert_type(await client.kv.range(USERS, page_size=10, consistency=STALE), RangePage)
+    assert_type(page.kvs, tuple[KeyValue, ...])
+    assert_type((await client.kv.count()).count, int)
+    async for each in client.kv.stream_range(USERS, reverse=True):
+        assert_type(each, KeyValue)
+
+    swapped = assert_type(
+        await client.kv.compare_and_set(b"k", b"v", expected_revision=0), CompareAndSetResult
+    )
+    assert_type(swapped.current, KeyValue | None)
+    assert_type(await client.kv.compare_and_delete(b"k", expected_revision=1), CompareAndSetResult)
+    written = assert_type(await client.kv.batch_write([Put(b"a", b"1"), Delete(b"b")]), BatchWriteResult)
+    assert_type(written.existed, tuple[bool, ...])
+
+
+async def txn(client: Client) -> None:
+    nested = Txn(compare=[Compare.missing(b"a")], success=[Get(b"b")])
+    done = await client.kv.txn(
+        compare=[
+            assert_type(Compare.exists(b"k"), Compare),
+            assert_type(Compare.version(b"k") == 1, Compare),
+            assert_type(Compare.value(USERS) != b"gone", Compare),
+            assert_type(Compare.mod_revision(b"k") < 7, Compare),
+            assert_type(Compare.create_revision(b"k") > 7, Compare),
+            assert_type(Compare.lease_id(b"k") == 0, Compare),
+        ],
+        success=[Put(b"k", b"v"), Delete(b"l"), DeleteRange(USERS), Get(b"k"), Range(USERS, limit=3), nested],
+        failure=[Get(b"k")],
+    )
+    assert_type(done, TxnResult)
+    assert_type(done.succeeded, bool)
+    for result in done.results:
+        match result:
+            case PutResult() | DeleteResult():
+                assert_type(result.previous, KeyValue | None)
+            case DeleteRangeResult():
+                assert_type(result.deleted, int)
+            case GetResult():
+                assert_type(result.kv, KeyValue | None)
+            case RangeResult():
+                assert_type(result.kvs, tuple[KeyValue, ...])
+            case _:
+                assert_type(result, TxnResult)
+
+
+async def watch(client: Client) -> None:
+    changes = client.kv.watch(USERS, start_revision=7, previous=True, exclude=[EventKind.DELETE])
+    assert_type(changes, Watch)
+    async for event in changes:
+        assert_type(event, Event)
+        assert_type(event.kind, EventKind)
+        assert_type(event.revision, int)
+        assert_type(event.kv, KeyValue)
+        assert_type(event.previous, KeyValue | None)
+    try:
+        async for batch in client.kv.watch(b"k").batches():
+            assert_type(batch, EventBatch)
+            assert_type(batch.events, tuple[Event, ...])
+    except Compacted as error:
+        assert_type(error.oldest_revision, int)
+
+
+async def leases(client: Client) -> None:
+    granted = assert_type(await client.lease.grant(10.0), GrantLeaseResult)
+    lease_id = assert_type(granted.lease_id, int)
+    assert_type(await client.lease.keep_alive(lease_id), KeepAliveResult)
+    found = assert_type(await client.lease.get(lease_id), GetLeaseResult)
+    assert_type(found.keys, tuple[bytes, ...])
+    page = assert_type(await client.lease.list(), LeasePage)
+    assert_type(page.leases, tuple[Lease, ...])
+    assert_type(await client.lease.revoke(lease_id), RevokeLeaseResult)
+    async with client.lease.hold(10) as held:
+        assert_type(held, HeldLease)
+        assert_type(held.lease_id, int)
+
+
+async def recipes(client: Client) -> None:
+    async with client.lock("report", ttl_s=5) as lock:
+        assert_type(lock, Lock)
+        assert_type(lock.fencing_token, int)
+        assert_type(lock.lost, asyncio.Event)
+
+    election = assert_type(client.election("scheduler"), Election)
+    async with await election.campaign(b"host-3") as leadership:
+        assert_type(leadership, Leadership)
+        assert_type(leadership.fencing_token, int)
+    assert_type(await election.leader(), Leader | None)
+    async for leader in election.observe():
+        assert_type(leader, Leader | None)
+
+    barrier = assert_type(client.barrier("start"), Barrier)
+    assert_type(await barrier.hold(), bool)
+    await barrier.release()
+    await barrier.wait()
+
+
+async def cluster(client: Client) -> None:
+    status = assert_type(await client.cluster.status(client.endpoints[0]), Status)
+    assert_type(status.role, Role)
+    assert_type(status.members, tuple[Member, ...])
+    assert_type(status.alarms, tuple[Alarm, ...])
+    for endpoint, answer in (await client.cluster.status_of_all()).items():
+        assert_type(endpoint, str)
+        assert_type(answer, Status | KvraftError)
+
+
+async def errors(client: Client) -> None:
+    try:
+        await client.kv.get(b"k")
+    except InvalidArgument as error:
+        assert_type(error.violations, tuple[FieldViolation, ...])
+    except ResourceExhausted as error:
+        assert_type(error.retry_after_s, float | None)
+    except KvraftError as error:
+        assert_type(error.reason, str)
+
+
+async def application() -> None:
+    async with Client("127.0.0.1:7001", timeout_s=2) as client:
+        assert_type(client, Client)
+        await asyncio.gather(kv(client), txn(client), watch(client), leases(client), recipes(client))
+        await asyncio.gather(cluster(client), errors(client))
+
+
+def synchronous(client: SyncClient) -> None:
+    """The blocking methods are made of the others, and lose none of their types."""
+    assert_type(client.kv.put(b"k", b"v", lease_id=7), PutResult)
+    assert_type(client.kv.get(b"k", consistency=STALE), GetResult)
+    assert_type(client.kv.delete(b"k", return_previous=True), DeleteResult)
+    assert_type(client.kv.delete_range(USERS), DeleteRangeResult)
+    assert_type(client.kv.range(USERS), RangePage)
+    assert_type(client.kv.count(USERS), CountResult)
+    assert_type(client.kv.stream_range(USERS), Iterator[KeyValue])
+    assert_type(client.kv.compare_and_set(b"k", b"v", expected_revision=0), CompareAndSetResult)
+    assert_type(client.kv.compare_and_delete(b"k", expected_revision=1), CompareAndSetResult)
+    assert_type(client.kv.batch_write([Put(b"a", b"1")]), BatchWriteResult)
+    assert_type(client.kv.txn(compare=[Compare.version(b"k") == 1], success=[Get(b"k")]), TxnResult)
+
+    changes = assert_type(client.kv.watch(USERS, previous=True), SyncWatch)
+    for event in changes:
+        assert_type(event, Event)
+    for batch in changes.batches():
+        assert_type(batch, EventBatch)
+
+    assert_type(client.lease.grant(10.0, lease_id=7), GrantLeaseResult)
+    assert_type(client.lease.keep_alive(7), KeepAliveResult)
+    assert_type(client.lease.get(7), GetLeaseResult)
+    assert_type(client.lease.list(), LeasePage)
+    assert_type(client.lease.revoke(7), RevokeLeaseResult)
+    with client.lease.hold() as held:
+        assert_type(held, SyncHeldLease)
+        assert_type(held.lost, threading.Event)
+
+    assert_type(client.cluster.status(), Status)
+    assert_type(client.cluster.status_of_all(), dict[str, Status | KvraftError])
+
+
+def testing() -> None:
+    try:
+        with LocalCluster(nodes=3) as local, SyncClient(local.endpoints) as client:
+            assert_type(local, LocalCluster)
+            assert_type(client, SyncClient)
+            leader = assert_type(local.leader(), int)
+            local.kill(leader)
+            local.start(leader)
+            local.pause(leader)
+            local.resume(leader)
+            assert_type(local.node_ids, list[int])
+            assert_type(local.endpoint(leader), str)
+            assert_type(local.log(leader), str)
+            synchronous(client)
+    except LocalClusterError:
+        raise
