@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from kvraft.client.errors import KvraftError
 from kvraft.client.status import error_of_batch
 from kvraft.v1 import common_pb2, pipeline_pb2
 
