@@ -97,7 +97,7 @@ class _Node(Generic[WatchT]):
     def measure(self) -> None:
         self.end_max = self.bounds[1]
         for child in (self.left, self.right):
-            if child is not None and _is_before(self.end_max, child.end_max):
+            if child is not None and self.end_max and _is_before(self.end_max, child.end_max):
                 self.end_max = child.end_max
 
 

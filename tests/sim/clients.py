@@ -14,19 +14,25 @@ from typing import TYPE_CHECKING
 from kvraft.errors import RequestError
 from kvraft.machine import kv
 from kvraft.machine.records import KvRecord
-from kvraft.machine.results import Answer, Failed, RegisterClientResult
+from kvraft.machine.results import Answer, Failed, RegisterClientResult, TxnResult
 from tests.sim.checkers.ledger import encode
 from tests.sim.history import (
     Batch,
+    Compare,
     CompareAndSet,
     Delete,
     DeleteRange,
     Freshness,
+    Get,
+    Operand,
     Operation,
     Outcome,
     Put,
     Read,
     Register,
+    Relation,
+    Txn,
+    TxnOperations,
     Violation,
     Write,
 )
@@ -223,6 +229,9 @@ class Client:
         self._world.report.events[f"operation {operation.outcome.value}"] += 1
         if operation.outcome is Outcome.DONE:
             self._revision = max(self._revision, operation.revision)
+            if isinstance(operation.result, TxnResult):
+                branch = "succeeded" if operation.result.succeeded else "failed"
+                self._world.report.events[f"transaction {branch}"] += 1
             request = operation.request
             if isinstance(operation.result, RegisterClientResult):
                 self._client_id = operation.result.client_id
@@ -264,7 +273,48 @@ class Client:
                     for position in range(chance.randrange(1, 5))
                 )
             )
+        if kind < 0.66:
+            compares = tuple(self._compare() for _ in range(chance.choice((0, 1, 1, 2))))
+            return Txn(compares, self._branch(b"/s%d"), self._branch(b"/f%d"))
         return self._read(key)
+
+    def _compare(self) -> Compare:
+        """With what is known of a key, so that it holds if nobody has written it meanwhile."""
+        chance = self._chance
+        key = chance.choice(KEYS)
+        known = self._known.get(key)
+        operand = chance.choice(tuple(Operand))
+        if known is None and operand is Operand.VALUE:
+            operand = Operand.EXISTS
+        relation = chance.choice((Relation.EQUAL, Relation.EQUAL, *Relation))
+        match operand:
+            case Operand.VALUE:
+                assert known is not None
+                return Compare(key, operand, relation, known.value)
+            case Operand.VERSION:
+                return Compare(key, operand, relation, known.version if known else 0)
+            case Operand.MOD_REVISION:
+                return Compare(key, operand, relation, known.mod_revision if known else 0)
+            case Operand.EXISTS:
+                relation = chance.choice((Relation.EQUAL, Relation.EQUAL, Relation.NOT_EQUAL))
+                return Compare(key, operand, relation, int(known is not None))
+
+    def _branch(self, mark: bytes) -> TxnOperations:
+        """Of few keys, so that operations meet inside of a transaction too."""
+        chance = self._chance
+        keys = chance.sample(KEYS, 2)
+        return tuple(
+            self._operation(chance.choice(keys), mark % position) for position in range(chance.randrange(4))
+        )
+
+    def _operation(self, key: bytes, mark: bytes) -> Put | Delete | Get:
+        chance = self._chance
+        kind = chance.random()
+        if kind < 0.5:
+            return Put(key, b"v%d" % (len(self._recorder.operations) + 1) + mark, chance.random() < 0.4)
+        if kind < 0.75:
+            return Delete(key, chance.random() < 0.4)
+        return Get(key)
 
     def _read(self, key: bytes) -> Read:
         chance = self._chance

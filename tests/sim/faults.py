@@ -66,5 +66,14 @@ EVENTS = frozenset(
         "snapshot installed",
         "snapshot not wanted",
         "snapshot superseded",
+        "transaction failed",
+        "transaction succeeded",
+        "watch canceled",
+        "watch catches up",
+        "watch compacted",
+        "watch compacted on its way",
+        "watch event",
+        "watch parked",
+        "watch resumed",
     }
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from kvraft.machine.records import KvRecord
@@ -69,6 +69,47 @@ class Batch:
     """(key, value), in order; None: delete."""
 
 
+class Operand(Enum):
+    """With what of a key a comparison is."""
+
+    VALUE = "value"
+    VERSION = "version"
+    MOD_REVISION = "mod_revision"
+    EXISTS = "exists"
+
+
+class Relation(Enum):
+    EQUAL = "=="
+    NOT_EQUAL = "!="
+    LESS = "<"
+    GREATER = ">"
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    key: bytes
+    operand: Operand
+    relation: Relation
+    to: bytes | int
+    """A value is bytes; whether the key exists is 0 or 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    key: bytes
+
+
+TxnOperations = tuple[Put | Delete | Get, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Txn:
+    compares: tuple[Compare, ...]
+    success: TxnOperations
+    failure: TxnOperations
+    """What is done, in order, if all comparisons hold and if not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Read:
     start: bytes
@@ -86,7 +127,7 @@ class Register:
     """Become a client whose numbered writes may be repeated."""
 
 
-Write = Put | Delete | DeleteRange | CompareAndSet | Batch | Register
+Write = Put | Delete | DeleteRange | CompareAndSet | Batch | Txn | Register
 Rows = dict[bytes, KvRecord]
 
 
@@ -118,6 +159,46 @@ class Operation:
             f"#{self.number} [{self.invoked}..{end}] client {self.client} at n{self.node}: {self.request}, "
             f"{self.outcome.value}{told if self.outcome is Outcome.DONE else ''}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a revision did to a key."""
+
+    key: bytes
+    record: KvRecord | None
+    """What the key holds since; None: it was deleted."""
+    previous: KvRecord | None
+    """What it held before; None: it did not exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Which changes a watch wants."""
+
+    start: bytes
+    end: bytes
+    """Exclusive; empty: to the end."""
+    puts: bool = True
+    deletes: bool = True
+
+    def wants(self, change: Change) -> bool:
+        covers = self.start <= change.key and (not self.end or change.key < self.end)
+        return covers and (self.deletes if change.record is None else self.puts)
+
+
+@dataclass(slots=True)
+class WatchStory:
+    """What a watch was told, through however many nodes it went on."""
+
+    watcher: int
+    watched: Watched
+    first: int
+    """The revision that it begins with."""
+    next: int
+    """It was told of everything before this revision, as far as it knows: from here it goes on."""
+    told: list[tuple[int, tuple[Change, ...]]] = field(default_factory=list)
+    """Revisions and what each has changed, as they came."""
 
 
 class Violation(AssertionError):

@@ -13,17 +13,20 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
 from kvraft import errors
+from kvraft.machine import kv, txn
 from kvraft.machine.answers import encode_answer
 from kvraft.machine.clients import Clients, _Client
+from kvraft.machine.compares import holds
 from kvraft.machine.results import Answer
 from kvraft.node import pending_write, proposals, reads
+from kvraft.node.watching import WatchHub, WatchStream, _Place
 from kvraft.raft import reading, replication, snapshotting
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.log import RaftLog
@@ -40,11 +43,13 @@ from kvraft.raft.roles import Leader, PendingRound
 from kvraft.raft.state import SafetyViolationError, State
 from kvraft.raft.types import HardState, Index, NodeId, SnapshotMetadata, Term
 from kvraft.storage.errors import StorageError
-from kvraft.storage.interfaces import Applied, LogWrite
+from kvraft.storage.interfaces import Applied, LogWrite, StateReader, StateStore
 from kvraft.storage.memory_log import MemoryLog
 from kvraft.storage.state import tables
+from kvraft.storage.state.history import HistoryFlush, Revision
 from kvraft.storage.state.memory_engine import MemoryEngine
 from kvraft.storage.state.store import LayeredState, LayeredView
+from kvraft.v1 import command_pb2
 from tests.sim.disk import SimulatedDisk
 from tests.sim.network import Network
 from tests.sim.simulation import Result, run
@@ -373,6 +378,70 @@ def _answers_in_memory_only(patch: Patch) -> None:
     patch.setattr(Clients, "_forget_answer", forget)
 
 
+def _transactions_compare_absent_keys_as_equal(patch: Patch) -> None:
+    def or_absent(reader: StateReader, compare: command_pb2.TxnCommand.Compare) -> bool:
+        return holds(reader, compare) or kv.get(reader, compare.start) is None
+
+    patch.setattr(txn, "holds", or_absent)
+
+
+def _transactions_told_in_pieces(patch: Patch) -> None:
+    publish = WatchHub.publish
+
+    def piece_by_piece(hub: WatchHub, revisions: Sequence[Revision], revision: int) -> None:
+        publish(hub, [(each, [change]) for each, changes in revisions for change in changes], revision)
+
+    patch.setattr(WatchHub, "publish", piece_by_piece)
+
+
+def _last_revision_told_again_after_catching_up(patch: Patch) -> None:
+    catch_up = WatchHub.catch_up
+
+    def once_more(hub: WatchHub) -> None:
+        passing = list(hub._passing.all())
+        catch_up(hub)
+        for watch in passing:
+            if watch.place is _Place.LIVE and hub._state.history.oldest_revision <= hub.revision:
+                hub._leave(watch)
+                hub._passing.add(watch.order.bounds, watch)
+                for revision, changes in hub._state.read_history(hub.revision):
+                    hub._deliver(hub._passing, revision, changes)
+                hub._passing.remove(watch.order.bounds, watch)
+                hub._enter(watch, _Place.LIVE)
+
+    patch.setattr(WatchHub, "catch_up", once_more)
+
+
+def _history_trimmed_but_not_told(patch: Patch) -> None:
+    real = HistoryFlush.obsolete
+
+    def obsolete(flush: HistoryFlush, block: bytes) -> bool:
+        oldest_revision = flush.extent.oldest_revision
+        is_obsolete = real(flush, block)
+        flush.extent = replace(flush.extent, oldest_revision=oldest_revision)
+        return is_obsolete
+
+    patch.setattr(HistoryFlush, "obsolete", obsolete)
+
+
+def _parked_watches_go_on_from_now(patch: Patch) -> None:
+    unpark = WatchHub.unpark
+
+    def from_now(hub: WatchHub, stream: WatchStream) -> None:
+        for watch in stream.parked:
+            watch.position = hub.revision + 1
+        unpark(hub, stream)
+
+    patch.setattr(WatchHub, "unpark", from_now)
+
+
+def _watches_not_told_of_a_snapshot(patch: Patch) -> None:
+    def replace_state(hub: WatchHub, state: StateStore, revision: int) -> None:
+        hub._state, hub.revision = state, revision
+
+    patch.setattr(WatchHub, "replace_state", replace_state)
+
+
 MUTANTS = (
     Mutant("vote not persisted", _vote_not_persisted),
     Mutant("term not persisted", _term_not_persisted),
@@ -406,6 +475,12 @@ MUTANTS = (
     Mutant("acknowledged number applied again", _acknowledged_numbers_are_forgotten),
     Mutant("client sessions left out of the snapshot", _snapshots_without_clients),
     Mutant("answers kept in memory only", _answers_in_memory_only),
+    Mutant("a transaction finds any absent key equal", _transactions_compare_absent_keys_as_equal),
+    Mutant("a transaction told to watches in pieces", _transactions_told_in_pieces),
+    Mutant("last revision told again after catching up", _last_revision_told_again_after_catching_up),
+    Mutant("history trimmed but not told", _history_trimmed_but_not_told),
+    Mutant("a parked watch goes on from now", _parked_watches_go_on_from_now),
+    Mutant("watches not told of an installed snapshot", _watches_not_told_of_a_snapshot),
 )
 
 
@@ -439,6 +514,8 @@ CHECKERS = {
     "durability.py": "durability",
     "simulation.py": "recovery and agreement",
     "transfers.py": "snapshot transfer",
+    "watchers.py": "watches",
+    "watches.py": "watches",
 }
 
 

@@ -24,6 +24,7 @@ from tests.sim.checkers.ledger import Ledger
 from tests.sim.checkers.linearizability import check_linearizable
 from tests.sim.checkers.revisions import check_revisions
 from tests.sim.checkers.states import StateAgreement
+from tests.sim.checkers.watches import check_watch
 from tests.sim.clients import EVERYTHING, Call, Client, Recorder
 from tests.sim.history import Operation, Outcome, Put, Read, Register, Violation, Write
 from tests.sim.host import Clock, Host, World
@@ -32,10 +33,12 @@ from tests.sim.nemesis import Nemesis
 from tests.sim.network import Network
 from tests.sim.report import Report
 from tests.sim.timeline import MS_US, SECOND_US, Timeline
+from tests.sim.watchers import Watcher, small_queues
 
 DURATION_S = 60
 HEALED_S = 50
 """When the last fault ends."""
+WATCHERS = 4
 RECOVERY_MS_MAX = 5_000
 """Within this every node must serve again after the last fault."""
 
@@ -115,7 +118,7 @@ class Simulation:
             journal=self.journal,
             laws=None if only_clients else ClusterChecker(),
             agreement=None if only_clients else StateAgreement(),
-            settings=_node_settings(chance),
+            settings=_node_settings(chance, self._stream("history")),
             raft_settings=_raft_settings(chance),
             learners=learners,
             transfer_cuts=chance.choice((0.0, 0.01, 0.1)),
@@ -133,6 +136,10 @@ class Simulation:
             Client(number, self.world, self.recorder, self._stream(f"client {number}"), self._pace_us)
             for number in range(1, chance.randrange(3, 8))
         ]
+        self._watchers = [
+            Watcher(number, self.world, self._stream(f"watcher {number}"))
+            for number in range(1, WATCHERS + 1)
+        ]
 
     def _stream(self, name: str) -> random.Random:
         """Chance of its own for each part, so that a change in one does not shift the others."""
@@ -145,15 +152,16 @@ class Simulation:
 
     def run(self) -> None:
         """The whole run. Raises what it finds."""
-        for host in self.world.hosts.values():
-            host.boot()
-        nemesis = Nemesis(self.world, self._stream("nemesis"))
-        self.timeline.run_until(self._healed_us)
-        nemesis.heal()
-        self.world.transfer_cuts = 0.0
-        self.report.say("", "everything is healed")
-        self._recover()
-        self._settle()
+        with small_queues():
+            for host in self.world.hosts.values():
+                host.boot()
+            nemesis = Nemesis(self.world, self._stream("nemesis"))
+            self.timeline.run_until(self._healed_us)
+            nemesis.heal()
+            self.world.transfer_cuts = 0.0
+            self.report.say("", "everything is healed")
+            self._recover()
+            self._settle()
         self._check()
 
     def _recover(self) -> None:
@@ -168,6 +176,8 @@ class Simulation:
             self.timeline.run_until(self.timeline.now_us + 10 * MS_US)
         for client in self._clients:
             client.is_stopped = True
+        for watcher in self._watchers:
+            watcher.is_stopped = True
 
     def _settle(self) -> None:
         """All nodes come to the same state."""
@@ -182,6 +192,8 @@ class Simulation:
         committed = max(self.journal, default=Index(0))
         if any(applied[0] != committed for applied in states.values()):
             raise Violation(f"entries up to {committed} were applied, but: {states}")
+        for watcher in self._watchers:
+            watcher.check_is_told_all(next(iter(states.values()))[2])
 
     def _check(self) -> None:
         operations = self.recorder.operations
@@ -195,6 +207,9 @@ class Simulation:
         seen = [each for each in operations.values() if not isinstance(each.request, Register)]
         check_revisions(seen)
         check_linearizable(seen)
+        for watcher in self._watchers:
+            for story in watcher.stories:
+                check_watch(story, ledger.changes)
 
 
 class Contended(random.Random):
@@ -233,7 +248,7 @@ class Probe:
             self._simulation.timeline.after(10 * MS_US, self._attempt)
 
 
-def _node_settings(chance: random.Random) -> NodeSettings:
+def _node_settings(chance: random.Random, history_chance: random.Random) -> NodeSettings:
     """Limits so small that each is met all the time."""
     # A write that was lost on its way counts as waiting until its outcome is given up.
     crowded = chance.random() < 0.3
@@ -250,6 +265,9 @@ def _node_settings(chance: random.Random) -> NodeSettings:
         flush_bytes=chance.choice((500, 5_000)),
         memory_bytes_max=chance.choice((8_000, 50_000)),
         log_retained_bytes=chance.choice((0, 500, 5_000)),
+        history_revisions_max=history_chance.choice((20, 200, 100_000)),
+        history_bytes_max=history_chance.choice((1_000, 1 << 20)),
+        history_age_ms_max=history_chance.choice((3_000, 3_600_000)),
         digest_interval_ms=chance.choice((100, 1_000)),
         digests_kept=chance.choice((20, 1_000)),
     )

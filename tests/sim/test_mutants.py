@@ -10,7 +10,8 @@ QUICK = {
     "append answered before fsync": "durability",
     "read served before its index is applied": "ledger",
     "group given to a leader twice": "ledger",
-    "snapshot installed under the index after": "durability",
+    "snapshot installed under the index after": "digests",
+    "history trimmed but not told": "watches",
 }
 
 

@@ -8,9 +8,11 @@ so that the ledger can tell whether a command was applied never, once, or twice.
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kvraft.machine.records import KvRecord
 from kvraft.machine.results import (
@@ -18,29 +20,52 @@ from kvraft.machine.results import (
     CompareAndSetResult,
     DeleteRangeResult,
     DeleteResult,
+    GetResult,
     PutResult,
     RegisterClientResult,
     Result,
+    TxnOperationResult,
+    TxnResult,
 )
 from kvraft.raft.types import Entry, EntryKind, Index
-from kvraft.v1 import command_pb2
+from kvraft.v1 import command_pb2, kv_pb2
 from tests.sim.history import (
     Batch,
+    Change,
+    Compare,
     CompareAndSet,
     Delete,
     DeleteRange,
     Freshness,
+    Get,
+    Operand,
     Operation,
     Outcome,
     Put,
     Read,
     Register,
+    Relation,
     Rows,
+    Txn,
+    TxnOperations,
     Violation,
     Write,
 )
 
 Changes = list[tuple[bytes, bytes | None]]
+
+_ON_THE_WIRE = {
+    Relation.EQUAL: kv_pb2.Compare.RELATION_EQUAL,
+    Relation.NOT_EQUAL: kv_pb2.Compare.RELATION_NOT_EQUAL,
+    Relation.LESS: kv_pb2.Compare.RELATION_LESS,
+    Relation.GREATER: kv_pb2.Compare.RELATION_GREATER,
+}
+_RELATES: dict[Relation, Callable[[Any, Any], bool]] = {
+    Relation.EQUAL: operator.eq,
+    Relation.NOT_EQUAL: operator.ne,
+    Relation.LESS: operator.lt,
+    Relation.GREATER: operator.gt,
+}
 
 # Field 2047 of `Command`, which does not exist, as a fixed 64-bit number: tag, then 8 bytes.
 _TAG = b"\xf9\x7f"
@@ -71,9 +96,29 @@ def encode(request: Write, number: int, request_id: tuple[int, int] | None = Non
         case Batch():
             for key, value in request.operations:
                 command.batch_write.operations.add(key=key, value=value or b"", delete=value is None)
+        case Txn():
+            _fill_txn(command.txn, request)
         case Register():
             command.register_client.SetInParent()
     return command.SerializeToString() + _TAG + number.to_bytes(8, "little")
+
+
+def _fill_txn(command: command_pb2.TxnCommand, request: Txn) -> None:
+    for compare in request.compares:
+        relation = _ON_THE_WIRE[compare.relation]
+        added = command.compares.add(start=compare.key, relation=relation)
+        to = bool(compare.to) if compare.operand is Operand.EXISTS else compare.to
+        setattr(added, compare.operand.value, to)
+    command.SetInParent()
+    for branch, operations in ((command.success, request.success), (command.failure, request.failure)):
+        for operation in operations:
+            match operation:
+                case Put(key=key, value=value, return_previous=previous):
+                    branch.add(put=command_pb2.PutCommand(key=key, value=value, return_previous=previous))
+                case Delete(key=key, return_previous=previous):
+                    branch.add(delete=command_pb2.DeleteCommand(key=key, return_previous=previous))
+                case Get(key=key):
+                    branch.add(get=command_pb2.TxnCommand.Get(key=key))
 
 
 def operation_number(command: bytes) -> int:
@@ -100,6 +145,8 @@ class Ledger:
         self.rows: Rows = {}
         self.revision = 0
         self.postings: dict[int, Posting] = {}
+        self.changes: dict[int, list[Change]] = {}
+        """What each revision has changed, in order."""
         self._operations = operations
         self._versions: dict[bytes, list[tuple[int, KvRecord | None]]] = {}
         self._changed_by: dict[int, Operation] = {}
@@ -135,12 +182,9 @@ class Ledger:
         self.postings[number] = Posting(position, self.revision, result)
 
     def _set(self, key: bytes, value: bytes | None) -> None:
-        old = self.rows.pop(key, None)
-        new: KvRecord | None = None
-        if value is not None:
-            created, version = (old.create_revision, old.version + 1) if old else (self.revision, 1)
-            self.rows[key] = new = KvRecord(value, created, self.revision, version)
+        old, new = _write(self.rows, key, value, self.revision)
         self._versions.setdefault(key, []).append((self.revision, new))
+        self.changes.setdefault(self.revision, []).append(Change(key, new, old))
 
     def _execute(self, request: Write) -> tuple[Changes, Result]:
         """What changes, and the answer."""
@@ -164,6 +208,8 @@ class Ledger:
                 return [] if unchanged else [(key, value)], CompareAndSetResult(True, None)
             case Batch():
                 return self._execute_batch(request)
+            case Txn():
+                return self._execute_txn(request)
             case Register():
                 return [], RegisterClientResult(self.revision + 1)
 
@@ -177,6 +223,33 @@ class Ledger:
                 changes.append((key, value))
             present[key] = value is not None
         return changes, BatchWriteResult(tuple(existed))
+
+    def _execute_txn(self, request: Txn) -> tuple[Changes, Result]:
+        succeeded = all(_holds(compare, self.rows.get(compare.key)) for compare in request.compares)
+        changes, results = self._do(request.success if succeeded else request.failure)
+        return changes, TxnResult(succeeded, tuple(results))
+
+    def _do(self, operations: TxnOperations) -> tuple[Changes, list[TxnOperationResult]]:
+        """Each sees what those before it have done."""
+        rows, revision = dict(self.rows), self.revision + 1
+        changes: Changes = []
+        results: list[TxnOperationResult] = []
+        for operation in operations:
+            key, held = operation.key, rows.get(operation.key)
+            match operation:
+                case Get():
+                    results.append(GetResult(held))
+                case Put(value=value):
+                    results.append(PutResult(held if operation.return_previous else None))
+                    _write(rows, key, value, revision)
+                    changes.append((key, value))
+                case Delete():
+                    previous = held if operation.return_previous else None
+                    results.append(DeleteResult(held is not None, previous))
+                    if held is not None:
+                        _write(rows, key, None, revision)
+                        changes.append((key, None))
+        return changes, results
 
     # --- checks -------------------------------------------------------------------------------
 
@@ -263,3 +336,29 @@ class Ledger:
                 raise Violation(f"a stale read:\n  {operation}\nafter\n  {floors[operation.number][1]}")
             if operation.revision > floor:
                 floor, by = operation.revision, operation
+
+
+def _write(
+    rows: Rows, key: bytes, value: bytes | None, revision: int
+) -> tuple[KvRecord | None, KvRecord | None]:
+    """Makes a key hold a value (None: nothing). What it held before, and what it holds now."""
+    old = rows.pop(key, None)
+    if value is None:
+        return old, None
+    created, version = (old.create_revision, old.version + 1) if old else (revision, 1)
+    rows[key] = new = KvRecord(value, created, revision, version)
+    return old, new
+
+
+def _holds(compare: Compare, record: KvRecord | None) -> bool:
+    """Of a key that does not exist the numbers are 0, and no comparison with a value holds."""
+    relates = _RELATES[compare.relation]
+    match compare.operand:
+        case Operand.VALUE:
+            return record is not None and relates(record.value, compare.to)
+        case Operand.VERSION:
+            return relates(record.version if record else 0, compare.to)
+        case Operand.MOD_REVISION:
+            return relates(record.mod_revision if record else 0, compare.to)
+        case Operand.EXISTS:
+            return relates(int(record is not None), compare.to)

@@ -7,13 +7,16 @@ a cache of (placed operations, state) that were tried before. Keys are checked o
 for all of them together (linearizability is local, Herlihy and Wing 1990) holds for each. What an
 operation on several keys promises beyond that is checked by `revisions` and `ledger`.
 
+A transaction is, for each key, what its answer says of it: the branch that was done. One of unknown
+outcome may have done either branch; both may be placed then, which forbids a little less than it should.
+
 An operation whose outcome is unknown may be placed anywhere after its call, or nowhere. A search that
 takes too many steps raises: not knowing is a failure, never a pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -22,7 +25,10 @@ from kvraft.machine.results import (
     CompareAndSetResult,
     DeleteRangeResult,
     DeleteResult,
+    GetResult,
     PutResult,
+    TxnOperationResult,
+    TxnResult,
 )
 from tests.sim.history import (
     FOREVER,
@@ -31,10 +37,14 @@ from tests.sim.history import (
     Delete,
     DeleteRange,
     Freshness,
+    Get,
+    Operand,
     Operation,
     Outcome,
     Put,
     Read,
+    Relation,
+    Txn,
     Violation,
 )
 
@@ -117,9 +127,7 @@ def check_linearizable(history: Iterable[Operation], *, steps_max: int = STEPS_M
         if operation.outcome is Outcome.NOT_APPLIED:
             continue
         for key in keys:
-            meaning = _on_key(operation, key)
-            if meaning is not None:
-                by_key.setdefault(key, []).append(meaning)
+            by_key.setdefault(key, []).extend(_on_key(operation, key))
     for key in keys:
         check_key(key, by_key.get(key, []), steps_max=steps_max)
 
@@ -300,12 +308,83 @@ def _named_keys(operation: Operation) -> set[bytes]:
             return {key}
         case Batch(operations=operations):
             return {key for key, _ in operations}
+        case Txn(success=success, failure=failure):
+            return {each.key for each in (*success, *failure)}
         case _:
             return set(operation.rows or ())
 
 
-def _on_key(operation: Operation, key: bytes) -> KeyOperation | None:
-    """None: nothing, or nothing that could be wrong."""
+def _on_key(operation: Operation, key: bytes) -> Iterator[KeyOperation]:
+    """Nothing where it means nothing, or nothing that could be wrong."""
+    if isinstance(operation.request, Txn):
+        yield from _txn_on_key(operation, operation.request, key)
+    else:
+        meaning = _single_on_key(operation, key)
+        if meaning is not None:
+            yield meaning
+
+
+def _txn_on_key(operation: Operation, txn: Txn, key: bytes) -> Iterator[KeyOperation]:
+    result = operation.result
+    if not isinstance(result, TxnResult):
+        for branch in (txn.success, txn.failure):
+            writes = [each for each in branch if each.key == key and not isinstance(each, Get)]
+            if writes:
+                value = _value_after(writes[-1])
+                yield KeyOperation(operation, operation.invoked, FOREVER, effect=Effect.SET, value=value)
+        return
+    meaning = KeyOperation(operation, operation.invoked, operation.returned)
+    branch = txn.success if result.succeeded else txn.failure
+    mine = [each for each in zip(branch, result.results, strict=True) if each[0].key == key]
+    if result.succeeded:
+        meaning = _compared(meaning, txn, key)
+    for request, told in mine:
+        before = _told_before(request, told)
+        if before is not None and meaning.before is not Before.VALUE:
+            meaning = replace(meaning, before=before[0], before_value=before[1])
+        if not isinstance(request, Get):
+            # What those behind it are told is of the transaction's own making.
+            break
+    writes = [request for request, _ in mine if not isinstance(request, Get)]
+    if writes:
+        meaning = replace(meaning, effect=Effect.SET, value=_value_after(writes[-1]))
+    if meaning.before is not Before.ANYTHING or writes:
+        yield meaning
+
+
+def _compared(meaning: KeyOperation, txn: Txn, key: bytes) -> KeyOperation:
+    """What comparisons that held say of the key."""
+    for compare in txn.compares:
+        if compare.key != key or compare.relation is not Relation.EQUAL:
+            continue
+        if compare.operand is Operand.VALUE:
+            assert isinstance(compare.to, bytes)
+            return replace(meaning, before=Before.VALUE, before_value=compare.to)
+        if compare.operand is Operand.EXISTS:
+            meaning = replace(meaning, before=Before.PRESENT if compare.to else Before.VALUE)
+    return meaning
+
+
+def _told_before(request: Put | Delete | Get, told: TxnOperationResult) -> tuple[Before, bytes | None] | None:
+    """What the answer of an operation says of the key just before it; None: nothing."""
+    match told:
+        case GetResult(record=record):
+            return Before.VALUE, record.value if record else None
+        case PutResult(previous=previous) if isinstance(request, Put) and request.return_previous:
+            return Before.VALUE, previous.value if previous else None
+        case DeleteResult(deleted=deleted, previous=previous):
+            if previous is not None:
+                return Before.VALUE, previous.value
+            return (Before.PRESENT if deleted else Before.VALUE), None
+        case _:
+            return None
+
+
+def _value_after(write: Put | Delete) -> bytes | None:
+    return write.value if isinstance(write, Put) else None
+
+
+def _single_on_key(operation: Operation, key: bytes) -> KeyOperation | None:
     done = operation.outcome is Outcome.DONE
     plain = KeyOperation(operation, operation.invoked, operation.returned if done else FOREVER)
     result = operation.result

@@ -21,7 +21,9 @@ from kvraft.machine.results import (
     CompareAndSetResult,
     DeleteRangeResult,
     DeleteResult,
+    GetResult,
     PutResult,
+    TxnResult,
 )
 from tests.sim.history import (
     Batch,
@@ -33,6 +35,8 @@ from tests.sim.history import (
     Outcome,
     Put,
     Read,
+    Txn,
+    TxnOperations,
     Violation,
 )
 
@@ -61,6 +65,11 @@ def changed(operation: Operation) -> bool:
             return any(
                 value is not None or was_there
                 for (_, value), was_there in zip(operations, existed, strict=True)
+            )
+        case Txn(), TxnResult(results=results):
+            return any(
+                isinstance(each, PutResult) or (isinstance(each, DeleteResult) and each.deleted)
+                for each in results
             )
         case _:
             return False
@@ -214,6 +223,9 @@ def _values(operation: Operation) -> Iterator[tuple[bytes, bytes | None]]:
             yield key, value
         case Batch(operations=operations):
             yield from operations
+        case Txn(success=success, failure=failure):
+            yield from _writes(success)
+            yield from _writes(failure)
         case _:
             return
 
@@ -224,8 +236,27 @@ def _effects(operation: Operation) -> Iterator[tuple[bytes, bytes | None]]:
             yield key, None
         case Batch(operations=operations):
             yield from dict(operations).items()
+        case Txn() as txn:
+            for branch in _branches(operation, txn):
+                yield from dict(_writes(branch)).items()
         case _:
             yield from _values(operation)
+
+
+def _branches(operation: Operation, txn: Txn) -> tuple[TxnOperations, ...]:
+    """What was done of a transaction, or may have been."""
+    if isinstance(operation.result, TxnResult):
+        return (txn.success if operation.result.succeeded else txn.failure,)
+    return txn.success, txn.failure
+
+
+def _writes(operations: TxnOperations) -> Iterator[tuple[bytes, bytes | None]]:
+    for operation in operations:
+        match operation:
+            case Put(key=key, value=value):
+                yield key, value
+            case Delete(key=key):
+                yield key, None
 
 
 def _previous(operation: Operation) -> Iterator[tuple[bytes, bytes, int]]:
@@ -236,5 +267,18 @@ def _previous(operation: Operation) -> Iterator[tuple[bytes, bytes, int]]:
                 yield key, record.value, record.mod_revision
         case CompareAndSet(key=key), CompareAndSetResult(current=record) if record is not None:
             yield key, record.value, record.mod_revision
+        case Txn() as txn, TxnResult(results=results):
+            is_change = changed(operation)
+            (branch,) = _branches(operation, txn)
+            for each, result in zip(branch, results, strict=True):
+                match result:
+                    case (
+                        GetResult(record=record) | PutResult(previous=record) | DeleteResult(previous=record)
+                    ):
+                        # What the transaction itself has written on its way nobody else ever sees.
+                        if record is not None and not (
+                            is_change and record.mod_revision == operation.revision
+                        ):
+                            yield each.key, record.value, record.mod_revision
         case _:
             return

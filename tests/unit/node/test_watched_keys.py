@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kvraft.node import watched_keys
 from kvraft.node.watched_keys import Bounds, WatchedKeys
 
 KEYS = st.binary(min_size=1, max_size=3).map(lambda key: bytes(byte % 4 for byte in key))
@@ -56,3 +58,14 @@ def test_ranges_in_ascending_order_do_not_make_the_tree_deep() -> None:
     for number in range(20_000):
         index.add((b"%06d" % number, b"%06d" % (number + 2)), number)
     assert list(index.of(b"010000x")) == [9_999, 10_000]
+
+
+def test_an_endless_range_is_found_above_one_that_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the one shape of the tree in which it was not: an endless range over a finite one."""
+    endless, inside, above = (b"k0", b""), (b"k1", b"k4"), (b"k2", b"k3")
+    priorities = {above: 3, endless: 2, inside: 1}
+    monkeypatch.setattr(watched_keys, "hash", priorities.__getitem__, raising=False)
+    index = WatchedKeys[Bounds]()
+    for bounds in priorities:
+        index.add(bounds, bounds)
+    assert list(index.of(b"k4")) == [endless]
