@@ -26,8 +26,8 @@ from itertools import chain, islice
 from kvraft.storage.interfaces import Change, HistoryCompactedError, HistoryExtent, HistoryLimits
 from kvraft.storage.state.engine import EngineReader
 
-BLOCK_BYTES = 32 << 10
-BLOCK_CHANGES = 256
+BLOCK_BYTES = 256 << 10
+BLOCK_CHANGES = 1_024
 """A block ends when it has reached one of these: what is encoded between two pauses of the flush."""
 SLICE_CHANGES = 500
 SLICE_BYTES = 256 << 10
@@ -201,10 +201,18 @@ def _encoded(changes: Iterable[tuple[int, Change]], time_ms: int) -> Iterator[tu
         position = position + 1 if revision == last else 0
         if not count:
             block_key = _KEY.pack(revision, position)
-        row_bytes = _NONE if row is None else len(row)
-        previous_bytes = _NONE if previous is None else len(previous)
-        parts += (pack(revision, len(key), row_bytes, previous_bytes), key, row or b"", previous or b"")
-        size_bytes += _CHANGE.size + len(key) + len(row or b"") + len(previous or b"")
+        if row is None:
+            row_bytes, row = _NONE, b""
+        else:
+            row_bytes = len(row)
+            size_bytes += row_bytes
+        if previous is None:
+            previous_bytes, previous = _NONE, b""
+        else:
+            previous_bytes = len(previous)
+            size_bytes += previous_bytes
+        parts += (pack(revision, len(key), row_bytes, previous_bytes), key, row, previous)
+        size_bytes += _CHANGE.size + len(key)
         count += 1
         last = revision
     if count:
