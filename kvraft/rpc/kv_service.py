@@ -20,7 +20,6 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from kvraft import errors
 from kvraft.machine import kv
 from kvraft.machine.results import Result
 from kvraft.node.node import Node
@@ -29,6 +28,7 @@ from kvraft.rpc.freshness import until_fresh
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_requests import Write
 from kvraft.rpc.paging import PageToken, Query, Row, count_rows, take_page
+from kvraft.rpc.sending import send
 from kvraft.rpc.status import answering_errors
 from kvraft.rpc.txn_requests import txn_command
 from kvraft.rpc.txn_responses import txn_response
@@ -180,21 +180,12 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
             is_first = True
             while (page := _next_slice(rows, keys_only=request.keys_only)) or is_first:
                 is_first = False  # sent even if it is empty, for the revision in its header
-                await self._send(context, kv_pb2.StreamRangeResponse(header=header, kvs=page))
+                response = kv_pb2.StreamRangeResponse(header=header, kvs=page)
+                await send(context, response, self._reader_timeout_s)
 
     @answering_errors
     async def Watch(self, requests: AsyncIterator[kv_pb2.WatchRequest], context: Context) -> None:
         await self._watches.serve(requests, context)
-
-    async def _send(self, context: Context, page: kv_pb2.StreamRangeResponse) -> None:
-        try:
-            async with asyncio.timeout(self._reader_timeout_s):
-                await context.write(page)
-        except TimeoutError:
-            raise errors.slow_reader(self._reader_timeout_s) from None
-        except grpc.aio.InternalError:
-            # The call broke before gRPC could cancel this handler: there is nobody to answer.
-            raise asyncio.CancelledError from None
 
 
 def _next_slice(rows: Iterator[Row], *, keys_only: bool) -> list[kv_pb2.KeyValue]:

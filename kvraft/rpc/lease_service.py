@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from itertools import islice
@@ -23,6 +22,7 @@ from kvraft.rpc import lease_requests, lease_responses
 from kvraft.rpc.freshness import until_fresh
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.lease_requests import LeasePage, check_lease_id, check_renewals
+from kvraft.rpc.sending import send
 from kvraft.rpc.status import answering_errors
 from kvraft.storage.errors import StorageError
 from kvraft.v1 import lease_pb2, lease_pb2_grpc
@@ -109,20 +109,8 @@ class LeaseServicer(lease_pb2_grpc.LeaseServiceServicer):
                 lease_pb2.KeepAliveLeasesResponse.Renewal(lease_id=lease_id, ttl_ms=ttl_ms)
                 for lease_id, ttl_ms in zip(request.lease_ids, ttls_ms, strict=True)
             ]
-            await self._send(
-                context,
-                lease_pb2.KeepAliveLeasesResponse(header=self._headers.at(revision), renewals=renewals),
-            )
-
-    async def _send(self, context: Context, response: lease_pb2.KeepAliveLeasesResponse) -> None:
-        try:
-            async with asyncio.timeout(self._reader_timeout_s):
-                await context.write(response)
-        except TimeoutError:
-            raise errors.slow_reader(self._reader_timeout_s) from None
-        except grpc.aio.InternalError:
-            # The call broke before gRPC could cancel this handler: there is nobody to answer.
-            raise asyncio.CancelledError from None
+            response = lease_pb2.KeepAliveLeasesResponse(header=self._headers.at(revision), renewals=renewals)
+            await send(context, response, self._reader_timeout_s)
 
     # --- reads --------------------------------------------------------------------------------
 

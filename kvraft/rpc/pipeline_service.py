@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 import grpc
 from google.protobuf.message import Message
 
-from kvraft import errors
 from kvraft.machine import keys
 from kvraft.machine.records import KvRecord
 from kvraft.machine.results import ListResult
@@ -24,6 +23,7 @@ from kvraft.rpc.freshness import until_fresh
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_requests import invalid
 from kvraft.rpc.paging import key_value
+from kvraft.rpc.sending import send
 from kvraft.rpc.status import answering_errors, request_error_of
 from kvraft.storage.errors import StorageError
 from kvraft.v1 import pipeline_pb2, pipeline_pb2_grpc
@@ -67,7 +67,7 @@ class PipelineServicer(pipeline_pb2_grpc.PipelineServiceServicer):
         reader.add_done_callback(lambda _: answers.put_nowait(None))
         try:
             while (answer := await answers.get()) is not None:
-                await self._send(context, answer)
+                await send(context, answer, self._reader_timeout_s)
                 window.release()
         finally:
             reader.cancel()
@@ -116,13 +116,3 @@ class PipelineServicer(pipeline_pb2_grpc.PipelineServiceServicer):
                 bytes_left -= len(row)
                 add(kv=key_value(key, KvRecord.decode(row)))
         return replica.machine.revision
-
-    async def _send(self, context: Context, answer: pipeline_pb2.PipelineResponse) -> None:
-        try:
-            async with asyncio.timeout(self._reader_timeout_s):
-                await context.write(answer)
-        except TimeoutError:
-            raise errors.slow_reader(self._reader_timeout_s) from None
-        except grpc.aio.InternalError:
-            # The call broke before gRPC could cancel this handler: there is nobody to answer.
-            raise asyncio.CancelledError from None

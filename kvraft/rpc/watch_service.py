@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 import grpc
 from google.protobuf.message import Message
 
-from kvraft import errors
 from kvraft.errors import RequestError
 from kvraft.machine.records import KvRecord
 from kvraft.node.node import Node
@@ -31,6 +30,7 @@ from kvraft.node.watching import (
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_requests import check_range, invalid
 from kvraft.rpc.paging import key_value
+from kvraft.rpc.sending import send
 from kvraft.storage.interfaces import Change
 from kvraft.v1 import kv_pb2
 
@@ -118,13 +118,7 @@ class WatchService:
             "`resume_revision`, and take the events as they come",
         )
         try:
-            async with asyncio.timeout(2 * self._reader_timeout_s):
-                await context.write(response)
-        except TimeoutError:
-            raise errors.slow_reader(2 * self._reader_timeout_s) from None
-        except grpc.aio.InternalError:
-            # The call broke before gRPC could cancel this handler: there is nobody to answer.
-            raise asyncio.CancelledError from None
+            await send(context, response, 2 * self._reader_timeout_s)
         finally:
             slow.cancel()
 

@@ -201,18 +201,12 @@ def _encoded(changes: Iterable[tuple[int, Change]], time_ms: int) -> Iterator[tu
         position = position + 1 if revision == last else 0
         if not count:
             block_key = _KEY.pack(revision, position)
-        if row is None:
-            row_bytes, row = _NONE, b""
-        else:
-            row_bytes = len(row)
-            size_bytes += row_bytes
-        if previous is None:
-            previous_bytes, previous = _NONE, b""
-        else:
-            previous_bytes = len(previous)
-            size_bytes += previous_bytes
-        parts += (pack(revision, len(key), row_bytes, previous_bytes), key, row, previous)
-        size_bytes += _CHANGE.size + len(key)
+        row_bytes = _NONE if row is None else len(row)
+        previous_bytes = _NONE if previous is None else len(previous)
+        parts += (pack(revision, len(key), row_bytes, previous_bytes), key, row or b"", previous or b"")
+        size_bytes += (
+            _CHANGE.size + len(key) + (row_bytes if row else 0) + (previous_bytes if previous else 0)
+        )
         count += 1
         last = revision
     if count:
