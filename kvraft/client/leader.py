@@ -47,6 +47,11 @@ class LeaderFinder:
         self._failover.use(found)
         return True
 
+    def close(self) -> None:
+        """Asks no more."""
+        if self._asking is not None:
+            self._asking.cancel()
+
     async def _ask(self, leader_id: int, address: str) -> None:
         try:
             status = await self._failover.attempt(_STATUS, cluster_pb2.StatusRequest(), ASK_S)

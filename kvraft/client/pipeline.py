@@ -133,6 +133,7 @@ class Pipeline:
             await asyncio.wait((self._runner,))
         for call in self._calls():
             call.fail(self._closed(call))
+        self._leader.close()
         await self._session.close()
 
     # --- calls --------------------------------------------------------------------------------
@@ -379,12 +380,24 @@ class Pipeline:
 
     def _give_up(self, failure: Callable[[str, bool], BaseException]) -> None:
         """What answers is no kvraft node, or one that cannot serve: no use in trying again."""
+        for batch in list(self._under_way.values()):
+            for call in batch.calls:
+                call.fail(_in_doubt(failure(call.name, batch.writes), maybe_applied=batch.maybe_applied))
+            self._end(batch)
         for call in self._calls():
             call.fail(failure(call.name, isinstance(call, WriteCall)))
-        for batch in list(self._under_way.values()):
-            self._end(batch)
         self._writes.clear()
         self._reads.clear()
+
+
+def _in_doubt(error: BaseException, *, maybe_applied: bool) -> BaseException:
+    """What ends a stream says nothing of the batches under way: "not applied" would be a guess."""
+    if maybe_applied and isinstance(error, KvraftError) and error.applied == "no":
+        return OutcomeUnknown(
+            f"{error} But it was under way then, and may have been applied: read before writing again.",
+            reason=error.reason,
+        )
+    return error
 
 
 def _of_status(status: grpc.aio.AioRpcError, address: str, name: str, writes: bool) -> KvraftError:

@@ -389,3 +389,20 @@ def test_a_bug_on_the_way_reaches_the_callers(server: FakeServer, monkeypatch: p
             await client.kv.put(b"k", b"w")
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("code", [Code.INVALID_ARGUMENT, Code.UNIMPLEMENTED])
+def test_a_stream_that_is_refused_after_applying_leaves_the_outcome_unknown(
+    server: FakeServer, node: FakeNode, code: Code
+) -> None:
+    """The status is that of the stream; of the write under way it says nothing."""
+    node.fail("Put", Failure(code=code, after_applying=True))
+
+    async def run() -> None:
+        async with Client(server.endpoint) as client:
+            with pytest.raises(KvraftError) as failed:
+                await client.kv.put(b"k", b"v")
+            assert failed.value.applied == "unknown"
+
+    asyncio.run(run())
+    assert b"k" in node.keys
