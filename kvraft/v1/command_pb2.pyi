@@ -1,3 +1,4 @@
+from kvraft.v1 import user_data_pb2 as _user_data_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -27,7 +28,7 @@ class CommandGroup(_message.Message):
     def __init__(self, origin_id: _Optional[int] = ..., group_id: _Optional[int] = ..., commands: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Command(_message.Message):
-    __slots__ = ("put", "delete", "delete_range", "compare_and_set", "batch_write", "txn", "list", "register_client", "unregister_client", "grant_lease", "renew_leases", "revoke_lease", "expire", "client_id", "sequence", "first_unacknowledged")
+    __slots__ = ("put", "delete", "delete_range", "compare_and_set", "batch_write", "txn", "list", "register_client", "unregister_client", "grant_lease", "renew_leases", "revoke_lease", "expire", "user_data", "client_id", "sequence", "first_unacknowledged")
     PUT_FIELD_NUMBER: _ClassVar[int]
     DELETE_FIELD_NUMBER: _ClassVar[int]
     DELETE_RANGE_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +42,7 @@ class Command(_message.Message):
     RENEW_LEASES_FIELD_NUMBER: _ClassVar[int]
     REVOKE_LEASE_FIELD_NUMBER: _ClassVar[int]
     EXPIRE_FIELD_NUMBER: _ClassVar[int]
+    USER_DATA_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     FIRST_UNACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
@@ -57,10 +59,11 @@ class Command(_message.Message):
     renew_leases: RenewLeasesCommand
     revoke_lease: RevokeLeaseCommand
     expire: ExpireCommand
+    user_data: _user_data_pb2.UserDataCommand
     client_id: int
     sequence: int
     first_unacknowledged: int
-    def __init__(self, put: _Optional[_Union[PutCommand, _Mapping]] = ..., delete: _Optional[_Union[DeleteCommand, _Mapping]] = ..., delete_range: _Optional[_Union[DeleteRangeCommand, _Mapping]] = ..., compare_and_set: _Optional[_Union[CompareAndSetCommand, _Mapping]] = ..., batch_write: _Optional[_Union[BatchWriteCommand, _Mapping]] = ..., txn: _Optional[_Union[TxnCommand, _Mapping]] = ..., list: _Optional[_Union[CommandList, _Mapping]] = ..., register_client: _Optional[_Union[RegisterClientCommand, _Mapping]] = ..., unregister_client: _Optional[_Union[UnregisterClientCommand, _Mapping]] = ..., grant_lease: _Optional[_Union[GrantLeaseCommand, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesCommand, _Mapping]] = ..., revoke_lease: _Optional[_Union[RevokeLeaseCommand, _Mapping]] = ..., expire: _Optional[_Union[ExpireCommand, _Mapping]] = ..., client_id: _Optional[int] = ..., sequence: _Optional[int] = ..., first_unacknowledged: _Optional[int] = ...) -> None: ...
+    def __init__(self, put: _Optional[_Union[PutCommand, _Mapping]] = ..., delete: _Optional[_Union[DeleteCommand, _Mapping]] = ..., delete_range: _Optional[_Union[DeleteRangeCommand, _Mapping]] = ..., compare_and_set: _Optional[_Union[CompareAndSetCommand, _Mapping]] = ..., batch_write: _Optional[_Union[BatchWriteCommand, _Mapping]] = ..., txn: _Optional[_Union[TxnCommand, _Mapping]] = ..., list: _Optional[_Union[CommandList, _Mapping]] = ..., register_client: _Optional[_Union[RegisterClientCommand, _Mapping]] = ..., unregister_client: _Optional[_Union[UnregisterClientCommand, _Mapping]] = ..., grant_lease: _Optional[_Union[GrantLeaseCommand, _Mapping]] = ..., renew_leases: _Optional[_Union[RenewLeasesCommand, _Mapping]] = ..., revoke_lease: _Optional[_Union[RevokeLeaseCommand, _Mapping]] = ..., expire: _Optional[_Union[ExpireCommand, _Mapping]] = ..., user_data: _Optional[_Union[_user_data_pb2.UserDataCommand, _Mapping]] = ..., client_id: _Optional[int] = ..., sequence: _Optional[int] = ..., first_unacknowledged: _Optional[int] = ...) -> None: ...
 
 class CommandList(_message.Message):
     __slots__ = ("commands",)
@@ -99,14 +102,16 @@ class RevokeLeaseCommand(_message.Message):
     def __init__(self, lease_id: _Optional[int] = ...) -> None: ...
 
 class ExpireCommand(_message.Message):
-    __slots__ = ("term", "lease_ids", "client_ids")
+    __slots__ = ("term", "lease_ids", "client_ids", "user_data")
     TERM_FIELD_NUMBER: _ClassVar[int]
     LEASE_IDS_FIELD_NUMBER: _ClassVar[int]
     CLIENT_IDS_FIELD_NUMBER: _ClassVar[int]
+    USER_DATA_FIELD_NUMBER: _ClassVar[int]
     term: int
     lease_ids: _containers.RepeatedScalarFieldContainer[int]
     client_ids: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, term: _Optional[int] = ..., lease_ids: _Optional[_Iterable[int]] = ..., client_ids: _Optional[_Iterable[int]] = ...) -> None: ...
+    user_data: bool
+    def __init__(self, term: _Optional[int] = ..., lease_ids: _Optional[_Iterable[int]] = ..., client_ids: _Optional[_Iterable[int]] = ..., user_data: _Optional[bool] = ...) -> None: ...
 
 class PutCommand(_message.Message):
     __slots__ = ("key", "value", "return_previous", "lease_id")
@@ -238,7 +243,7 @@ class TxnCommand(_message.Message):
     def __init__(self, compares: _Optional[_Iterable[_Union[TxnCommand.Compare, _Mapping]]] = ..., success: _Optional[_Iterable[_Union[TxnCommand.Operation, _Mapping]]] = ..., failure: _Optional[_Iterable[_Union[TxnCommand.Operation, _Mapping]]] = ...) -> None: ...
 
 class StoredAnswer(_message.Message):
-    __slots__ = ("revision", "repeated", "put", "delete", "delete_range", "compare_and_set", "batch_write", "list", "register_client", "done", "failed", "txn", "get", "range", "grant_lease", "revoke_lease")
+    __slots__ = ("revision", "repeated", "put", "delete", "delete_range", "compare_and_set", "batch_write", "list", "register_client", "done", "failed", "txn", "get", "range", "grant_lease", "revoke_lease", "user_data")
     class Record(_message.Message):
         __slots__ = ("value", "create_revision", "mod_revision", "version", "lease_id")
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -357,6 +362,7 @@ class StoredAnswer(_message.Message):
     RANGE_FIELD_NUMBER: _ClassVar[int]
     GRANT_LEASE_FIELD_NUMBER: _ClassVar[int]
     REVOKE_LEASE_FIELD_NUMBER: _ClassVar[int]
+    USER_DATA_FIELD_NUMBER: _ClassVar[int]
     revision: int
     repeated: int
     put: StoredAnswer.Put
@@ -373,4 +379,5 @@ class StoredAnswer(_message.Message):
     range: StoredAnswer.Range
     grant_lease: StoredAnswer.GrantLease
     revoke_lease: StoredAnswer.RevokeLease
-    def __init__(self, revision: _Optional[int] = ..., repeated: _Optional[int] = ..., put: _Optional[_Union[StoredAnswer.Put, _Mapping]] = ..., delete: _Optional[_Union[StoredAnswer.Delete, _Mapping]] = ..., delete_range: _Optional[_Union[StoredAnswer.DeleteRange, _Mapping]] = ..., compare_and_set: _Optional[_Union[StoredAnswer.Compared, _Mapping]] = ..., batch_write: _Optional[_Union[StoredAnswer.BatchWrite, _Mapping]] = ..., list: _Optional[_Union[StoredAnswer.List, _Mapping]] = ..., register_client: _Optional[_Union[StoredAnswer.RegisterClient, _Mapping]] = ..., done: _Optional[_Union[StoredAnswer.Done, _Mapping]] = ..., failed: _Optional[_Union[StoredAnswer.Failed, _Mapping]] = ..., txn: _Optional[_Union[StoredAnswer.Txn, _Mapping]] = ..., get: _Optional[_Union[StoredAnswer.Get, _Mapping]] = ..., range: _Optional[_Union[StoredAnswer.Range, _Mapping]] = ..., grant_lease: _Optional[_Union[StoredAnswer.GrantLease, _Mapping]] = ..., revoke_lease: _Optional[_Union[StoredAnswer.RevokeLease, _Mapping]] = ...) -> None: ...
+    user_data: _user_data_pb2.UserDataResponse
+    def __init__(self, revision: _Optional[int] = ..., repeated: _Optional[int] = ..., put: _Optional[_Union[StoredAnswer.Put, _Mapping]] = ..., delete: _Optional[_Union[StoredAnswer.Delete, _Mapping]] = ..., delete_range: _Optional[_Union[StoredAnswer.DeleteRange, _Mapping]] = ..., compare_and_set: _Optional[_Union[StoredAnswer.Compared, _Mapping]] = ..., batch_write: _Optional[_Union[StoredAnswer.BatchWrite, _Mapping]] = ..., list: _Optional[_Union[StoredAnswer.List, _Mapping]] = ..., register_client: _Optional[_Union[StoredAnswer.RegisterClient, _Mapping]] = ..., done: _Optional[_Union[StoredAnswer.Done, _Mapping]] = ..., failed: _Optional[_Union[StoredAnswer.Failed, _Mapping]] = ..., txn: _Optional[_Union[StoredAnswer.Txn, _Mapping]] = ..., get: _Optional[_Union[StoredAnswer.Get, _Mapping]] = ..., range: _Optional[_Union[StoredAnswer.Range, _Mapping]] = ..., grant_lease: _Optional[_Union[StoredAnswer.GrantLease, _Mapping]] = ..., revoke_lease: _Optional[_Union[StoredAnswer.RevokeLease, _Mapping]] = ..., user_data: _Optional[_Union[_user_data_pb2.UserDataResponse, _Mapping]] = ...) -> None: ...

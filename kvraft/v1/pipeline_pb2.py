@@ -25,31 +25,32 @@ _sym_db = _symbol_database.Default()
 from kvraft.v1 import common_pb2 as kvraft_dot_v1_dot_common__pb2
 from kvraft.v1 import kv_pb2 as kvraft_dot_v1_dot_kv__pb2
 from kvraft.v1 import lease_pb2 as kvraft_dot_v1_dot_lease__pb2
+from kvraft.v1 import user_data_pb2 as kvraft_dot_v1_dot_user__data__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18kvraft/v1/pipeline.proto\x12\tkvraft.v1\x1a\x16kvraft/v1/common.proto\x1a\x12kvraft/v1/kv.proto\x1a\x15kvraft/v1/lease.proto\"w\n\x0fPipelineRequest\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\'\n\x06writes\x18\x02 \x01(\x0b\x32\x15.kvraft.v1.WriteBatchH\x00\x12%\n\x05reads\x18\x03 \x01(\x0b\x32\x14.kvraft.v1.ReadBatchH\x00\x42\x07\n\x05\x62\x61tch\"a\n\nWriteBatch\x12(\n\nrequest_id\x18\x01 \x01(\x0b\x32\x14.kvraft.v1.RequestId\x12)\n\x08\x63ommands\x18\x02 \x03(\x0b\x32\x17.kvraft.v1.WriteCommand\"\xa5\x03\n\x0cWriteCommand\x12$\n\x03put\x18\x01 \x01(\x0b\x32\x15.kvraft.v1.PutRequestH\x00\x12*\n\x06\x64\x65lete\x18\x02 \x01(\x0b\x32\x18.kvraft.v1.DeleteRequestH\x00\x12\x35\n\x0c\x64\x65lete_range\x18\x03 \x01(\x0b\x32\x1d.kvraft.v1.DeleteRangeRequestH\x00\x12:\n\x0f\x63ompare_and_set\x18\x04 \x01(\x0b\x32\x1f.kvraft.v1.CompareAndSetRequestH\x00\x12\x33\n\x0b\x62\x61tch_write\x18\x05 \x01(\x0b\x32\x1c.kvraft.v1.BatchWriteRequestH\x00\x12$\n\x03txn\x18\x06 \x01(\x0b\x32\x15.kvraft.v1.TxnRequestH\x00\x12\x33\n\x0bgrant_lease\x18\x07 \x01(\x0b\x32\x1c.kvraft.v1.GrantLeaseRequestH\x00\x12\x35\n\x0crevoke_lease\x18\x08 \x01(\x0b\x32\x1d.kvraft.v1.RevokeLeaseRequestH\x00\x42\t\n\x07\x63ommand\"\\\n\tReadBatch\x12\x0c\n\x04keys\x18\x01 \x03(\x0c\x12+\n\x0b\x63onsistency\x18\x02 \x01(\x0e\x32\x16.kvraft.v1.Consistency\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x04\"\xc3\x01\n\x10PipelineResponse\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12)\n\x06header\x18\x02 \x01(\x0b\x32\x19.kvraft.v1.ResponseHeader\x12\'\n\x07results\x18\x03 \x03(\x0b\x32\x16.kvraft.v1.WriteResult\x12%\n\x06values\x18\x04 \x03(\x0b\x32\x15.kvraft.v1.ReadResult\x12\'\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x18.kvraft.v1.PipelineError\"\xe8\x03\n\x0bWriteResult\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12%\n\x03put\x18\x02 \x01(\x0b\x32\x16.kvraft.v1.PutResponseH\x00\x12+\n\x06\x64\x65lete\x18\x03 \x01(\x0b\x32\x19.kvraft.v1.DeleteResponseH\x00\x12\x36\n\x0c\x64\x65lete_range\x18\x04 \x01(\x0b\x32\x1e.kvraft.v1.DeleteRangeResponseH\x00\x12;\n\x0f\x63ompare_and_set\x18\x05 \x01(\x0b\x32 .kvraft.v1.CompareAndSetResponseH\x00\x12\x34\n\x0b\x62\x61tch_write\x18\x06 \x01(\x0b\x32\x1d.kvraft.v1.BatchWriteResponseH\x00\x12%\n\x03txn\x18\x07 \x01(\x0b\x32\x16.kvraft.v1.TxnResponseH\x00\x12\x34\n\x0bgrant_lease\x18\t \x01(\x0b\x32\x1d.kvraft.v1.GrantLeaseResponseH\x00\x12\x36\n\x0crevoke_lease\x18\n \x01(\x0b\x32\x1e.kvraft.v1.RevokeLeaseResponseH\x00\x12)\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x18.kvraft.v1.PipelineErrorH\x00\x42\x08\n\x06result\">\n\nReadResult\x12\x1f\n\x02kv\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.KeyValue\x12\x0f\n\x07omitted\x18\x02 \x01(\x08\"|\n\rPipelineError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x15\n\rmaybe_applied\x18\x04 \x01(\x08\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\x04\x12\r\n\x05\x66ield\x18\x06 \x01(\t2Z\n\x0fPipelineService\x12G\n\x08Pipeline\x12\x1a.kvraft.v1.PipelineRequest\x1a\x1b.kvraft.v1.PipelineResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18kvraft/v1/pipeline.proto\x12\tkvraft.v1\x1a\x16kvraft/v1/common.proto\x1a\x12kvraft/v1/kv.proto\x1a\x15kvraft/v1/lease.proto\x1a\x19kvraft/v1/user_data.proto\"w\n\x0fPipelineRequest\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12\'\n\x06writes\x18\x02 \x01(\x0b\x32\x15.kvraft.v1.WriteBatchH\x00\x12%\n\x05reads\x18\x03 \x01(\x0b\x32\x14.kvraft.v1.ReadBatchH\x00\x42\x07\n\x05\x62\x61tch\"a\n\nWriteBatch\x12(\n\nrequest_id\x18\x01 \x01(\x0b\x32\x14.kvraft.v1.RequestId\x12)\n\x08\x63ommands\x18\x02 \x03(\x0b\x32\x17.kvraft.v1.WriteCommand\"\xd6\x03\n\x0cWriteCommand\x12$\n\x03put\x18\x01 \x01(\x0b\x32\x15.kvraft.v1.PutRequestH\x00\x12*\n\x06\x64\x65lete\x18\x02 \x01(\x0b\x32\x18.kvraft.v1.DeleteRequestH\x00\x12\x35\n\x0c\x64\x65lete_range\x18\x03 \x01(\x0b\x32\x1d.kvraft.v1.DeleteRangeRequestH\x00\x12:\n\x0f\x63ompare_and_set\x18\x04 \x01(\x0b\x32\x1f.kvraft.v1.CompareAndSetRequestH\x00\x12\x33\n\x0b\x62\x61tch_write\x18\x05 \x01(\x0b\x32\x1c.kvraft.v1.BatchWriteRequestH\x00\x12$\n\x03txn\x18\x06 \x01(\x0b\x32\x15.kvraft.v1.TxnRequestH\x00\x12\x33\n\x0bgrant_lease\x18\x07 \x01(\x0b\x32\x1c.kvraft.v1.GrantLeaseRequestH\x00\x12\x35\n\x0crevoke_lease\x18\x08 \x01(\x0b\x32\x1d.kvraft.v1.RevokeLeaseRequestH\x00\x12/\n\tuser_data\x18\t \x01(\x0b\x32\x1a.kvraft.v1.UserDataCommandH\x00\x42\t\n\x07\x63ommand\"\\\n\tReadBatch\x12\x0c\n\x04keys\x18\x01 \x03(\x0c\x12+\n\x0b\x63onsistency\x18\x02 \x01(\x0e\x32\x16.kvraft.v1.Consistency\x12\x14\n\x0cmin_revision\x18\x03 \x01(\x04\"\xc3\x01\n\x10PipelineResponse\x12\x0b\n\x03tag\x18\x01 \x01(\x04\x12)\n\x06header\x18\x02 \x01(\x0b\x32\x19.kvraft.v1.ResponseHeader\x12\'\n\x07results\x18\x03 \x03(\x0b\x32\x16.kvraft.v1.WriteResult\x12%\n\x06values\x18\x04 \x03(\x0b\x32\x15.kvraft.v1.ReadResult\x12\'\n\x05\x65rror\x18\x05 \x01(\x0b\x32\x18.kvraft.v1.PipelineError\"\x9a\x04\n\x0bWriteResult\x12\x10\n\x08revision\x18\x01 \x01(\x04\x12%\n\x03put\x18\x02 \x01(\x0b\x32\x16.kvraft.v1.PutResponseH\x00\x12+\n\x06\x64\x65lete\x18\x03 \x01(\x0b\x32\x19.kvraft.v1.DeleteResponseH\x00\x12\x36\n\x0c\x64\x65lete_range\x18\x04 \x01(\x0b\x32\x1e.kvraft.v1.DeleteRangeResponseH\x00\x12;\n\x0f\x63ompare_and_set\x18\x05 \x01(\x0b\x32 .kvraft.v1.CompareAndSetResponseH\x00\x12\x34\n\x0b\x62\x61tch_write\x18\x06 \x01(\x0b\x32\x1d.kvraft.v1.BatchWriteResponseH\x00\x12%\n\x03txn\x18\x07 \x01(\x0b\x32\x16.kvraft.v1.TxnResponseH\x00\x12\x34\n\x0bgrant_lease\x18\t \x01(\x0b\x32\x1d.kvraft.v1.GrantLeaseResponseH\x00\x12\x36\n\x0crevoke_lease\x18\n \x01(\x0b\x32\x1e.kvraft.v1.RevokeLeaseResponseH\x00\x12\x30\n\tuser_data\x18\x0b \x01(\x0b\x32\x1b.kvraft.v1.UserDataResponseH\x00\x12)\n\x05\x65rror\x18\x08 \x01(\x0b\x32\x18.kvraft.v1.PipelineErrorH\x00\x42\x08\n\x06result\">\n\nReadResult\x12\x1f\n\x02kv\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.KeyValue\x12\x0f\n\x07omitted\x18\x02 \x01(\x08\"|\n\rPipelineError\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x15\n\rmaybe_applied\x18\x04 \x01(\x08\x12\x16\n\x0eretry_after_ms\x18\x05 \x01(\x04\x12\r\n\x05\x66ield\x18\x06 \x01(\t2Z\n\x0fPipelineService\x12G\n\x08Pipeline\x12\x1a.kvraft.v1.PipelineRequest\x1a\x1b.kvraft.v1.PipelineResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvraft.v1.pipeline_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PIPELINEREQUEST']._serialized_start=106
-  _globals['_PIPELINEREQUEST']._serialized_end=225
-  _globals['_WRITEBATCH']._serialized_start=227
-  _globals['_WRITEBATCH']._serialized_end=324
-  _globals['_WRITECOMMAND']._serialized_start=327
-  _globals['_WRITECOMMAND']._serialized_end=748
-  _globals['_READBATCH']._serialized_start=750
-  _globals['_READBATCH']._serialized_end=842
-  _globals['_PIPELINERESPONSE']._serialized_start=845
-  _globals['_PIPELINERESPONSE']._serialized_end=1040
-  _globals['_WRITERESULT']._serialized_start=1043
-  _globals['_WRITERESULT']._serialized_end=1531
-  _globals['_READRESULT']._serialized_start=1533
-  _globals['_READRESULT']._serialized_end=1595
-  _globals['_PIPELINEERROR']._serialized_start=1597
-  _globals['_PIPELINEERROR']._serialized_end=1721
-  _globals['_PIPELINESERVICE']._serialized_start=1723
-  _globals['_PIPELINESERVICE']._serialized_end=1813
+  _globals['_PIPELINEREQUEST']._serialized_start=133
+  _globals['_PIPELINEREQUEST']._serialized_end=252
+  _globals['_WRITEBATCH']._serialized_start=254
+  _globals['_WRITEBATCH']._serialized_end=351
+  _globals['_WRITECOMMAND']._serialized_start=354
+  _globals['_WRITECOMMAND']._serialized_end=824
+  _globals['_READBATCH']._serialized_start=826
+  _globals['_READBATCH']._serialized_end=918
+  _globals['_PIPELINERESPONSE']._serialized_start=921
+  _globals['_PIPELINERESPONSE']._serialized_end=1116
+  _globals['_WRITERESULT']._serialized_start=1119
+  _globals['_WRITERESULT']._serialized_end=1657
+  _globals['_READRESULT']._serialized_start=1659
+  _globals['_READRESULT']._serialized_end=1721
+  _globals['_PIPELINEERROR']._serialized_start=1723
+  _globals['_PIPELINEERROR']._serialized_end=1847
+  _globals['_PIPELINESERVICE']._serialized_start=1849
+  _globals['_PIPELINESERVICE']._serialized_end=1939
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 from kvraft.v1 import common_pb2 as _common_pb2
 from kvraft.v1 import kv_pb2 as _kv_pb2
 from kvraft.v1 import lease_pb2 as _lease_pb2
+from kvraft.v1 import user_data_pb2 as _user_data_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -28,7 +29,7 @@ class WriteBatch(_message.Message):
     def __init__(self, request_id: _Optional[_Union[_common_pb2.RequestId, _Mapping]] = ..., commands: _Optional[_Iterable[_Union[WriteCommand, _Mapping]]] = ...) -> None: ...
 
 class WriteCommand(_message.Message):
-    __slots__ = ("put", "delete", "delete_range", "compare_and_set", "batch_write", "txn", "grant_lease", "revoke_lease")
+    __slots__ = ("put", "delete", "delete_range", "compare_and_set", "batch_write", "txn", "grant_lease", "revoke_lease", "user_data")
     PUT_FIELD_NUMBER: _ClassVar[int]
     DELETE_FIELD_NUMBER: _ClassVar[int]
     DELETE_RANGE_FIELD_NUMBER: _ClassVar[int]
@@ -37,6 +38,7 @@ class WriteCommand(_message.Message):
     TXN_FIELD_NUMBER: _ClassVar[int]
     GRANT_LEASE_FIELD_NUMBER: _ClassVar[int]
     REVOKE_LEASE_FIELD_NUMBER: _ClassVar[int]
+    USER_DATA_FIELD_NUMBER: _ClassVar[int]
     put: _kv_pb2.PutRequest
     delete: _kv_pb2.DeleteRequest
     delete_range: _kv_pb2.DeleteRangeRequest
@@ -45,7 +47,8 @@ class WriteCommand(_message.Message):
     txn: _kv_pb2.TxnRequest
     grant_lease: _lease_pb2.GrantLeaseRequest
     revoke_lease: _lease_pb2.RevokeLeaseRequest
-    def __init__(self, put: _Optional[_Union[_kv_pb2.PutRequest, _Mapping]] = ..., delete: _Optional[_Union[_kv_pb2.DeleteRequest, _Mapping]] = ..., delete_range: _Optional[_Union[_kv_pb2.DeleteRangeRequest, _Mapping]] = ..., compare_and_set: _Optional[_Union[_kv_pb2.CompareAndSetRequest, _Mapping]] = ..., batch_write: _Optional[_Union[_kv_pb2.BatchWriteRequest, _Mapping]] = ..., txn: _Optional[_Union[_kv_pb2.TxnRequest, _Mapping]] = ..., grant_lease: _Optional[_Union[_lease_pb2.GrantLeaseRequest, _Mapping]] = ..., revoke_lease: _Optional[_Union[_lease_pb2.RevokeLeaseRequest, _Mapping]] = ...) -> None: ...
+    user_data: _user_data_pb2.UserDataCommand
+    def __init__(self, put: _Optional[_Union[_kv_pb2.PutRequest, _Mapping]] = ..., delete: _Optional[_Union[_kv_pb2.DeleteRequest, _Mapping]] = ..., delete_range: _Optional[_Union[_kv_pb2.DeleteRangeRequest, _Mapping]] = ..., compare_and_set: _Optional[_Union[_kv_pb2.CompareAndSetRequest, _Mapping]] = ..., batch_write: _Optional[_Union[_kv_pb2.BatchWriteRequest, _Mapping]] = ..., txn: _Optional[_Union[_kv_pb2.TxnRequest, _Mapping]] = ..., grant_lease: _Optional[_Union[_lease_pb2.GrantLeaseRequest, _Mapping]] = ..., revoke_lease: _Optional[_Union[_lease_pb2.RevokeLeaseRequest, _Mapping]] = ..., user_data: _Optional[_Union[_user_data_pb2.UserDataCommand, _Mapping]] = ...) -> None: ...
 
 class ReadBatch(_message.Message):
     __slots__ = ("keys", "consistency", "min_revision")
@@ -72,7 +75,7 @@ class PipelineResponse(_message.Message):
     def __init__(self, tag: _Optional[int] = ..., header: _Optional[_Union[_common_pb2.ResponseHeader, _Mapping]] = ..., results: _Optional[_Iterable[_Union[WriteResult, _Mapping]]] = ..., values: _Optional[_Iterable[_Union[ReadResult, _Mapping]]] = ..., error: _Optional[_Union[PipelineError, _Mapping]] = ...) -> None: ...
 
 class WriteResult(_message.Message):
-    __slots__ = ("revision", "put", "delete", "delete_range", "compare_and_set", "batch_write", "txn", "grant_lease", "revoke_lease", "error")
+    __slots__ = ("revision", "put", "delete", "delete_range", "compare_and_set", "batch_write", "txn", "grant_lease", "revoke_lease", "user_data", "error")
     REVISION_FIELD_NUMBER: _ClassVar[int]
     PUT_FIELD_NUMBER: _ClassVar[int]
     DELETE_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +85,7 @@ class WriteResult(_message.Message):
     TXN_FIELD_NUMBER: _ClassVar[int]
     GRANT_LEASE_FIELD_NUMBER: _ClassVar[int]
     REVOKE_LEASE_FIELD_NUMBER: _ClassVar[int]
+    USER_DATA_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     revision: int
     put: _kv_pb2.PutResponse
@@ -92,8 +96,9 @@ class WriteResult(_message.Message):
     txn: _kv_pb2.TxnResponse
     grant_lease: _lease_pb2.GrantLeaseResponse
     revoke_lease: _lease_pb2.RevokeLeaseResponse
+    user_data: _user_data_pb2.UserDataResponse
     error: PipelineError
-    def __init__(self, revision: _Optional[int] = ..., put: _Optional[_Union[_kv_pb2.PutResponse, _Mapping]] = ..., delete: _Optional[_Union[_kv_pb2.DeleteResponse, _Mapping]] = ..., delete_range: _Optional[_Union[_kv_pb2.DeleteRangeResponse, _Mapping]] = ..., compare_and_set: _Optional[_Union[_kv_pb2.CompareAndSetResponse, _Mapping]] = ..., batch_write: _Optional[_Union[_kv_pb2.BatchWriteResponse, _Mapping]] = ..., txn: _Optional[_Union[_kv_pb2.TxnResponse, _Mapping]] = ..., grant_lease: _Optional[_Union[_lease_pb2.GrantLeaseResponse, _Mapping]] = ..., revoke_lease: _Optional[_Union[_lease_pb2.RevokeLeaseResponse, _Mapping]] = ..., error: _Optional[_Union[PipelineError, _Mapping]] = ...) -> None: ...
+    def __init__(self, revision: _Optional[int] = ..., put: _Optional[_Union[_kv_pb2.PutResponse, _Mapping]] = ..., delete: _Optional[_Union[_kv_pb2.DeleteResponse, _Mapping]] = ..., delete_range: _Optional[_Union[_kv_pb2.DeleteRangeResponse, _Mapping]] = ..., compare_and_set: _Optional[_Union[_kv_pb2.CompareAndSetResponse, _Mapping]] = ..., batch_write: _Optional[_Union[_kv_pb2.BatchWriteResponse, _Mapping]] = ..., txn: _Optional[_Union[_kv_pb2.TxnResponse, _Mapping]] = ..., grant_lease: _Optional[_Union[_lease_pb2.GrantLeaseResponse, _Mapping]] = ..., revoke_lease: _Optional[_Union[_lease_pb2.RevokeLeaseResponse, _Mapping]] = ..., user_data: _Optional[_Union[_user_data_pb2.UserDataResponse, _Mapping]] = ..., error: _Optional[_Union[PipelineError, _Mapping]] = ...) -> None: ...
 
 class ReadResult(_message.Message):
     __slots__ = ("kv", "omitted")
