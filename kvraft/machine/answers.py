@@ -26,6 +26,7 @@ from kvraft.machine.results import (
     RevokeLeaseResult,
     TxnOperationResult,
     TxnResult,
+    UserDataResult,
 )
 from kvraft.v1 import command_pb2
 
@@ -74,6 +75,8 @@ def _fill(stored: command_pb2.StoredAnswer, answer: Answer) -> None:
             stored.revoke_lease.deleted = count
         case DoneResult():
             stored.done.SetInParent()
+        case UserDataResult(kind=kind, response=response):
+            getattr(stored.user_data, kind).CopyFrom(response)
         case Failed(reason=reason, subject=subject):
             stored.failed.reason = reason.value
             stored.failed.subject = subject
@@ -142,6 +145,7 @@ def _result(
     | GrantLeaseResult
     | RevokeLeaseResult
     | DoneResult
+    | UserDataResult
     | Failed
 ):
     match stored.WhichOneof("result"):
@@ -167,6 +171,10 @@ def _result(
             return RevokeLeaseResult(stored.revoke_lease.deleted)
         case "done":
             return DoneResult()
+        case "user_data":
+            name = stored.user_data.WhichOneof("response")
+            assert name is not None, "an answer without a response was stored"
+            return UserDataResult(name, getattr(stored.user_data, name))
         case "failed":
             return Failed(FailureReason(stored.failed.reason), stored.failed.subject)
         case unknown:

@@ -109,6 +109,10 @@ CLIENTS = (_CLIENT, _CLIENT_END)
 """The rows of all clients."""
 
 
+ANSWERS = (_ANSWER, prefix_end(_ANSWER))
+"""The rows of all answers."""
+
+
 def client_of_row(row_key: bytes) -> int:
     """The id of a client's row."""
     return int(_ONE.unpack_from(row_key, len(_CLIENT))[0])

@@ -73,12 +73,13 @@ def compare_and_set(
 
 def batch_write(space: KvSpace, command: command_pb2.BatchWriteCommand) -> BatchWriteResult | Failed:
     """Applies puts and deletes in order, all or, if a lease does not exist, none."""
-    for operation in command.operations:
+    operations = list(command.operations)  # once: each look at a message makes an object for it
+    for operation in operations:
         lease_id = operation.lease_id
         if lease_id and not leases.exists(space.state, lease_id):
             return Failed(FailureReason.LEASE_NOT_FOUND, lease_id)
     existed: list[bool] = []
-    for operation in command.operations:
+    for operation in operations:
         if not operation.delete:
             existed.append(space.put(operation.key, operation.value, operation.lease_id) is not None)
             continue

@@ -15,9 +15,12 @@ from kvraft.machine import keys, kv, lease_commands
 from kvraft.machine.clients import Clients
 from kvraft.machine.errors import UnknownCommandError
 from kvraft.machine.results import Answer, DoneResult, Failed, ListResult, RegisterClientResult, Result
-from kvraft.machine.space import Change, KvSpace
+from kvraft.machine.space import KvSpace
 from kvraft.machine.txn import txn
-from kvraft.storage.interfaces import StateReader, StateTransaction
+from kvraft.machine.users import commands as user_data
+from kvraft.machine.users import due
+from kvraft.machine.users.space import Touched, UserSpace
+from kvraft.storage.interfaces import Change, StateReader, StateTransaction
 from kvraft.v1 import command_pb2
 
 BATCH_VERSION = 1
@@ -45,7 +48,7 @@ def read_revision(reader: StateReader) -> int:
 class Machine:
     """The state machine over one state."""
 
-    __slots__ = ("_clients", "_memory_row", "_state", "changes", "clock_ms", "revision")
+    __slots__ = ("_clients", "_memory_row", "_state", "changes", "clock_ms", "revision", "touched")
 
     def __init__(self, state: StateTransaction) -> None:
         self._state = state
@@ -54,7 +57,9 @@ class Machine:
         self._memory_row = state.get(keys.MACHINE)
         self._clients = Clients(state)
         self.changes: list[tuple[int, list[Change]]] = []
-        """What the last entry changed in the key-value space, by revision."""
+        """What the last entry changed that can be watched, by revision."""
+        self.touched = Touched()
+        """What it did in user data."""
 
     def apply(self, data: bytes, term: int) -> list[AppliedGroup]:
         """Applies the `CommandBatch` of one entry, which is of `term`, and answers its commands.
@@ -71,6 +76,7 @@ class Machine:
             )
         self.clock_ms = max(self.clock_ms, batch.time_ms)
         self.changes = []
+        self.touched = Touched()
         applied = [
             AppliedGroup(
                 group.origin_id,
@@ -128,8 +134,13 @@ class Machine:
             case "renew_leases":
                 result = lease_commands.renew(self._state, command.renew_leases, self.clock_ms)
             case "revoke_lease":
-                result = lease_commands.revoke(space, command.revoke_lease)
+                users = UserSpace(space, self.clock_ms, self.touched)
+                result = lease_commands.revoke(users, command.revoke_lease)
                 changed = not isinstance(result, Failed)
+            case "user_data":
+                users = UserSpace(space, self.clock_ms, self.touched)
+                result = user_data.apply(users, command.user_data)
+                changed = users.changed
             case "expire":
                 result, changed = DoneResult(), self._expire(space, command.expire, term)
             case kind:
@@ -143,9 +154,12 @@ class Machine:
     def _expire(self, space: KvSpace, command: command_pb2.ExpireCommand, term: int) -> bool:
         if command.term != term:
             return False
-        ended = lease_commands.expire(space, command.lease_ids, self.clock_ms)
+        users = UserSpace(space, self.clock_ms, self.touched)
+        ended = lease_commands.expire(users, command.lease_ids)
         forgotten = [self._clients.forget_idle(client_id, self.clock_ms) for client_id in command.client_ids]
-        return ended or any(forgotten)
+        if command.user_data:
+            due.do(users)
+        return ended or any(forgotten) or users.changed
 
 
 def _decode(data: bytes) -> command_pb2.Command:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
+from google.protobuf.message import Message
+
 from kvraft.machine.records import KvRecord
 
 
@@ -107,6 +109,15 @@ class DoneResult:
     """There is nothing to say but that it is done."""
 
 
+class UserDataResult(NamedTuple):
+    """Of a command of user data."""
+
+    kind: str
+    """Its name in `UserDataCommand` and `UserDataResponse`."""
+    response: Message
+    """The response of its RPC, without a header."""
+
+
 class FailureReason(Enum):
     """Why a command changed nothing. The values are a disk format."""
 
@@ -122,6 +133,33 @@ class FailureReason(Enum):
     """The one exception: something was changed, the first time, but its answer was too large to be kept."""
     RANGE_TOO_LARGE = 6
     """A transaction compares, deletes or reads more than it may."""
+    USER_NOT_FOUND = 20
+    DEVICE_NOT_FOUND = 21
+    TOO_MANY_DEVICES = 22
+    LAST_DEVICE = 23
+    LEASE_EXPIRED = 24
+    """The lease that a session was to belong to does not exist."""
+    SESSION_OPEN = 25
+    SESSION_SUPERSEDED = 26
+    """The epoch is not that of the device's session."""
+    CONTACT_NOT_FOUND = 30
+    ETAG_MISMATCH = 31
+    TOO_MANY_CONTACTS = 32
+    TOO_MANY_BLOCKED = 33
+    GROUP_NOT_FOUND = 40
+    GROUP_EXISTS = 41
+    GROUP_FULL = 42
+    NOT_ADMIN = 43
+    NOT_MEMBER = 44
+    LAST_OWNER = 45
+    MEMBER_NOT_FOUND = 46
+    TOO_MANY_GROUPS = 47
+    MESSAGE_ID_REUSED = 50
+    QUEUE_FULL = 51
+    SEQ_NOT_GIVEN = 52
+    """An acknowledgement names a number that no message has had yet."""
+    TIME_NOT_AHEAD = 53
+    """By replicated time a message would have expired before it was sent, or lies too far ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +167,8 @@ class Failed:
     """The command changed nothing, on every node alike."""
 
     reason: FailureReason
-    subject: int
-    """The number it is about: a client, a lease."""
+    subject: int = 0
+    """The number it is about, if there is one: a client, a lease."""
 
 
 Result = (
@@ -146,6 +184,7 @@ Result = (
     | RenewLeasesResult
     | RevokeLeaseResult
     | DoneResult
+    | UserDataResult
     | Failed
 )
 

@@ -1,15 +1,12 @@
 """The key-value space under a command: every write of a key passes here, so that nothing is forgotten
-that belongs to it, its place at its lease and the record of the change."""
+that belongs to it, its place at its lease and the record of the change. Rows of other spaces that can be
+watched are recorded here too: one list says what a revision changed, in order."""
 
 from __future__ import annotations
 
 from kvraft.machine import keys, leases
 from kvraft.machine.records import attached_lease, encode_next, has_lease
-from kvraft.storage.interfaces import StateTransaction
-
-Change = tuple[bytes, bytes | None, bytes | None]
-"""A key, the row it holds since (None: it was deleted), and the row it held before (None: it did not
-exist). What `records.KvRecord` decodes."""
+from kvraft.storage.interfaces import Change, StateTransaction
 
 
 class KvSpace:
@@ -21,7 +18,8 @@ class KvSpace:
         self.state = state
         self.revision = revision
         self.changes: list[Change] = []
-        """In the order in which they were made."""
+        """What watches are told, in the order in which it was done: by row key, whichever space it is of.
+        Rows of the key-value space are what `records.KvRecord` decodes."""
 
     def get(self, key: bytes) -> bytes | None:
         """The row of a key."""
@@ -35,15 +33,22 @@ class KvSpace:
         state.put(row_key, row, previous)
         if attach_to or has_lease(previous):
             self._move(key, previous, attach_to)
-        self.changes.append((key, row, previous))
+        self.changes.append((row_key, row, previous))
         return previous
 
     def delete(self, key: bytes, row: bytes) -> None:
         """Deletes a key, which holds `row`."""
-        self.state.delete(keys.KV + key, row)
+        row_key = keys.KV + key
+        self.state.delete(row_key, row)
         if has_lease(row):
             leases.detach(self.state, attached_lease(row), key)
-        self.changes.append((key, None, row))
+        self.changes.append((row_key, None, row))
+
+    def record(self, row_key: bytes, row: bytes | None, previous: bytes | None) -> None:
+        """Notes the change of a row of another space, which whoever calls has written; that space is then
+        watched like the keys. A command that may be undone must not do this: `undo` knows only the rows of
+        keys."""
+        self.changes.append((row_key, row, previous))
 
     def _move(self, key: bytes, previous: bytes | None, attach_to: int) -> None:
         before = 0 if previous is None else attached_lease(previous)

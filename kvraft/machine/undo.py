@@ -16,14 +16,13 @@ def undo(space: KvSpace) -> None:
     """The space is as it was before the command, and nothing was changed."""
     state = space.state
     while space.changes:
-        key, row, previous = space.changes.pop()
-        row_key = keys.kv_key(key)
+        row_key, row, previous = space.changes.pop()
         if previous is not None:
             state.put(row_key, previous, row)
         else:
             assert row is not None, "an absent key was deleted"
             state.delete(row_key, row)
-        _move_back(space, key, row, previous)
+        _move_back(space, keys.kv_user_key(row_key), row, previous)
 
 
 def _move_back(space: KvSpace, key: bytes, row: bytes | None, previous: bytes | None) -> None:

@@ -156,7 +156,7 @@ def test_a_revoked_lease_ends_with_its_keys_as_one_revision_that_watches_see(sto
 
     assert answer == Answer(5, RevokeLeaseResult(2))
     ((revision, changes),) = store.machine.changes
-    assert (revision, [(key, row) for key, row, _ in changes]) == (5, [(b"a", None), (b"b", None)])
+    assert (revision, [(key, row) for key, row, _ in changes]) == (5, [(b"\x01a", None), (b"\x01b", None)])
     assert store.keys() == [b"c"]
     assert store.apply(revoke(lease_id)) == Answer(5, Failed(FailureReason.LEASE_NOT_FOUND, lease_id))
 

@@ -1,0 +1,62 @@
+"""User data under one command: what it reads, writes and touches."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from kvraft.machine.space import KvSpace
+from kvraft.storage.interfaces import StateTransaction
+
+
+class SessionEnd(IntEnum):
+    """Why a session ended. The values are a format of the history."""
+
+    CLOSED = 1
+    REVOKED = 2
+    EXPIRED = 3
+    REMOVED = 4
+    """With its device."""
+
+
+class Touched:
+    """What an entry did that a node tells to those who wait for it."""
+
+    __slots__ = ("erased", "queues", "sessions")
+
+    def __init__(self) -> None:
+        self.queues: dict[tuple[str, str], None] = {}
+        """(user, device) of each queue that changed, in order."""
+        self.sessions: dict[tuple[str, str], SessionEnd | None] = {}
+        """(user, device) of each session that began (None) or ended."""
+        self.erased = False
+        """Whether a user was erased."""
+
+
+class UserSpace:
+    """The rows of user data while one command is applied, which gets `revision` if it changes something.
+
+    Commands look before they write (`kvraft.machine.users`): there is nothing to take back."""
+
+    __slots__ = ("changed", "clock_ms", "revision", "space", "state", "touched")
+
+    def __init__(self, space: KvSpace, clock_ms: int, touched: Touched) -> None:
+        self.space = space
+        """Where what can be watched is recorded."""
+        self.state: StateTransaction = space.state
+        self.revision = space.revision
+        self.clock_ms = clock_ms
+        self.touched = touched
+        self.changed = False
+
+    def get(self, row_key: bytes) -> bytes | None:
+        return self.state.get(row_key)
+
+    def put(self, row_key: bytes, row: bytes, previous: bytes | None) -> None:
+        """Writes a row that holds `previous` (None: there is none)."""
+        self.state.put(row_key, row, previous)
+        self.changed = True
+
+    def delete(self, row_key: bytes, previous: bytes) -> None:
+        """Deletes a row, which holds `previous`."""
+        self.state.delete(row_key, previous)
+        self.changed = True
