@@ -94,9 +94,20 @@ class LogStorage(Protocol):
         more."""
         ...
 
+    def rebase(self, snapshot: InstalledSnapshot) -> None:
+        """Begins the log anew after a snapshot of this node's own, which is at an index that the log holds:
+        the entries after it are kept, the bytes of all others go. One synchronous write, from the thread of
+        `append`. Entries up to it must not be asked for any more. Raises StorageError as `append` does."""
+        ...
+
     @property
     def size_bytes(self) -> int:
         """What the log takes on disk."""
+        ...
+
+    @property
+    def is_tidy(self) -> bool:
+        """Whether no file holds bytes of segments that were dropped."""
         ...
 
     def close(self) -> None: ...
@@ -114,9 +125,19 @@ class Applied:
     """Sum modulo 2**64 of the hash of every row: independent of order, equal on equal states."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """What the files of a state have never held: nothing that was erased up to this revision is in them, not
+    even in pages that are free."""
+
+    revision: int
+    time_ms: int
+    """When that was so, since the Unix epoch."""
+
+
 Change = tuple[bytes, bytes | None, bytes | None]
-"""A key of the key-value space, the row it holds since (None: it was deleted), and the row it held before
-(None: it did not exist)."""
+"""The key of a row, with the byte that says whose space it is in; the row that is there since (None: it was
+deleted), and the row that was there before (None: there was none)."""
 
 
 class HistoryCompactedError(Exception):
@@ -150,7 +171,7 @@ class HistoryExtent:
 
 
 class History(Protocol):
-    """What the key-value space changed, by revision, as far back as it is kept by this node alone."""
+    """What changed that can be watched, by revision, as far back as it is kept by this node alone."""
 
     def begin(self, revision: int, limits: HistoryLimits) -> None:
         """Before anything else: the state is at `revision`. Where nothing is kept from before, this is what
@@ -164,6 +185,20 @@ class History(Protocol):
     @property
     def oldest_revision(self) -> int:
         """The first revision that `read` answers."""
+        ...
+
+
+class StateRewrite(Protocol):
+    """A copy of a state in the making, in files that never held what is not in the state any more."""
+
+    @property
+    def generation(self) -> int:
+        """Names the directory of the copy; 0: no flush has begun it."""
+        ...
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it holds what is flushed."""
         ...
 
 
@@ -221,8 +256,13 @@ class StateStore(StateTransaction, Protocol):
         ...
 
     @property
-    def flushed_index(self) -> Index:
+    def flushed(self) -> Applied:
         """What a restart would begin from."""
+        ...
+
+    @property
+    def flushed_index(self) -> Index:
+        """The same, its index."""
         ...
 
     @property
@@ -248,6 +288,20 @@ class StateStore(StateTransaction, Protocol):
 
     def flush_done(self) -> None:
         """Back in the owner's thread: lets go of what `flush` wrote."""
+        ...
+
+    @property
+    def cleaned(self) -> Cleaned:
+        """Since when its files have held no more than the state."""
+        ...
+
+    def begin_cleaned(self, cleaned: Cleaned) -> None:
+        """Before anything else: where nothing is known of what the files held, they are new."""
+        ...
+
+    @property
+    def rewrite(self) -> StateRewrite | None:
+        """The copy that every flush makes a part of."""
         ...
 
     def close(self) -> None: ...

@@ -111,6 +111,15 @@ class MemoryLog:
             self._base_index, self._base_term = base_index, self._entries[count - 1].term
             del self._entries[:count]
 
+    def rebase(self, snapshot: InstalledSnapshot) -> None:
+        """See `LogStorage.rebase`."""
+        kept = self._entries[snapshot.metadata.index - self._base_index :]
+        self.append(LogWrite(installed_snapshot=snapshot, entries=tuple(kept)))
+
+    @property
+    def is_tidy(self) -> bool:
+        return True
+
     def close(self) -> None:
         """Nothing is open."""
 

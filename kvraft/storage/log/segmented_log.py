@@ -12,6 +12,7 @@ hard state, the installed snapshot and the last entry, so that all older segment
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from pathlib import Path
 from kvraft.raft.types import Entry, HardState, Index, Term
 from kvraft.storage.data_directory import create_directory, fsync_directory
 from kvraft.storage.errors import DataDirectoryError, StorageError
-from kvraft.storage.interfaces import Identity, LogWrite, RecoveredLog
+from kvraft.storage.interfaces import Identity, InstalledSnapshot, LogWrite, RecoveredLog
 from kvraft.storage.log.contents import (
     MalformedContentsError,
     SegmentStart,
@@ -137,7 +138,10 @@ class SegmentedLog:
             (directory / NEXT_NAME).unlink(missing_ok=True)
             _settle(recovery)
             fsync_directory(directory)
-        return cls(directory, recovery, segment_bytes)
+        log = cls(directory, recovery, segment_bytes)
+        # What a snapshot left behind, and a crash before it was deleted.
+        log.compact(recovery.held.base_index)
+        return log
 
     @property
     def identity(self) -> Identity:
@@ -153,6 +157,10 @@ class SegmentedLog:
             return self._held.size_bytes + self._spares.size_bytes
 
     @property
+    def is_tidy(self) -> bool:
+        return self._spares.is_tidy
+
+    @property
     def spare_failure(self) -> OSError | None:
         """Why making a segment ready ahead, or deleting one, failed last time. Not fatal: it is tried
         again, and by the writer itself when it needs the segment."""
@@ -165,8 +173,11 @@ class SegmentedLog:
         previous_term = self._check(write)
         contents = encode_write(write, previous_term)
         try:
-            if self._end_offset + record_bytes(len(contents)) > self._held.segments[-1].size_bytes:
-                self._roll(record_bytes(len(contents)))
+            needed_bytes = record_bytes(len(contents))
+            # What a snapshot leaves behind must not stay in the file that goes on.
+            is_new_beginning = write.installed_snapshot is not None
+            if is_new_beginning or self._end_offset + needed_bytes > self._held.segments[-1].size_bytes:
+                self._roll(needed_bytes)
             offset = self._end_offset
             record, chain = encode_record(
                 Kind.WRITE,
@@ -230,6 +241,13 @@ class SegmentedLog:
             _close_all(dropped)
         if dropped:
             self._spares.retire(dropped)
+
+    def rebase(self, snapshot: InstalledSnapshot) -> None:
+        """See `LogStorage.rebase`."""
+        held, index = self._held, snapshot.metadata.index
+        assert held.base_index <= index <= held.last_index, (index, held.base_index, held.last_index)
+        kept = self.entries(Index(index + 1), held.last_index, sys.maxsize) if index < held.last_index else []
+        self.append(LogWrite(installed_snapshot=snapshot, entries=tuple(kept)))
 
     def close(self) -> None:
         """Waits for what goes on in the background."""

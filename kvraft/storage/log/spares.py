@@ -30,6 +30,7 @@ class Spares:
         "_job",
         "_lock",
         "_ready",
+        "_recycled",
         "_retired",
         "_segment_bytes",
         "_thread",
@@ -48,6 +49,8 @@ class Spares:
         self._wanted = False
         self._ready = False
         self._retired: deque[Segment] = deque()
+        self._recycled = False
+        """Whether the file of the spare still holds a segment's bytes."""
 
     @property
     def size_bytes(self) -> int:
@@ -55,6 +58,12 @@ class Spares:
         with self._lock:
             spare = self._segment_bytes if self._ready else 0
             return spare + sum(segment.size_bytes for segment in self._retired)
+
+    @property
+    def is_tidy(self) -> bool:
+        """Whether all that was retired is gone, bytes and all."""
+        with self._lock:
+            return not self._retired and not self._recycled
 
     def prepare(self) -> None:
         """Begins to make a spare, if there is none. Tries again what failed before."""
@@ -114,6 +123,7 @@ class Spares:
             recyclable = is_there and segment.size_bytes == self._segment_bytes and not spare.exists()
             if recyclable:
                 os.rename(segment.path, spare)
+                self._recycled = True
             else:
                 segment.path.unlink(missing_ok=True)
             fsync_directory(self._directory)
@@ -128,7 +138,9 @@ class Spares:
             fill_with_zeros(spare, self._segment_bytes)
         except OSError:
             spare.unlink(missing_ok=True)  # half a file is no use, and the disk may be full
+            self._recycled = False
             raise
         with self._lock:
             self._ready = True
             self._wanted = False
+            self._recycled = False

@@ -8,7 +8,8 @@ holds. Reads look into the active table, the frozen ones, then LMDB; scans merge
 
 LMDB at its flushed index is the snapshot: no second copy is kept. A view of one moment is the frozen
 tables and a read transaction, and may be read in chunks while the node goes on (`store`). A state that
-is received from the leader is built beside the present one (`generations`).
+is received from the leader is built beside the present one (`generations`). A deleted row leaves its bytes in
+free pages of the file; after an erasure the state is therefore copied into new files (`rewrite`).
 
 LMDB does not notice a flipped bit, so every stored value carries a checksum, and the sum of all row
 hashes is kept as a digest of the whole, which the nodes compare (`digest`).
@@ -16,22 +17,28 @@ hashes is kept as a digest of the whole, which the nodes compare (`digest`).
 
 from kvraft.storage.state.generations import (
     FIRST_GENERATION,
+    discard_replaced,
     discard_state,
     discard_superseded,
     open_received,
     open_state,
     receive_state,
+    state_beside,
 )
 from kvraft.storage.state.memory_engine import MemoryEngine
+from kvraft.storage.state.rewrite import RewriteTarget
 from kvraft.storage.state.store import LayeredState
 
 __all__ = [
     "FIRST_GENERATION",
     "LayeredState",
     "MemoryEngine",
+    "RewriteTarget",
+    "discard_replaced",
     "discard_state",
     "discard_superseded",
     "open_received",
     "open_state",
     "receive_state",
+    "state_beside",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from kvraft.storage.interfaces import Applied, HistoryExtent, StateReader
+from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent, StateReader
 
 Row = tuple[bytes, bytes | None]
 """A key and its value; None: the key is to be deleted."""
@@ -42,7 +42,12 @@ class HistoryWrite(Protocol):
 
 
 class Engine(Protocol):
-    """Durable rows. `write` may run in a thread of its own, everything else in the owner's."""
+    """Durable rows. `write`, `append` and the `reader` that feeds a rewrite may run in a thread of their own,
+    everything else in the owner's."""
+
+    cleaned: Cleaned | None
+    """What its files have never held; becomes durable with the next `write`. None in a new engine, until it
+    is known."""
 
     @property
     def applied(self) -> Applied | None:
@@ -65,6 +70,10 @@ class Engine(Protocol):
 
         Raises StorageError; the engine is then dead and refuses every further `write` and `reader`.
         """
+        ...
+
+    def append(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """Adds rows behind all others, in ascending order, in one transaction. Raises StorageError."""
         ...
 
     def reader(self) -> EngineReader:

@@ -1,8 +1,9 @@
 """Where states lie: `<data directory>/state/<generation>/`, eight digits.
 
-A received snapshot becomes a new generation beside the present one. Which generation is *the* state
-is written in the log (`InstalledSnapshot`), by the record that commits an installation; so no pointer
-file can disagree with it, and whatever else lies here was not finished or is superseded.
+A received snapshot becomes a new generation beside the present one, and so does the present one when it is
+rewritten (`rewrite`). Which generation is *the* state is written in the log (`InstalledSnapshot`), by the
+record that commits an installation; so no pointer file can disagree with it, and whatever else lies here was
+not finished or is superseded.
 
 The first generation gets its name when it is whole, by rename. So a directory with a name is sound
 after a crash at any moment, and one that is not was damaged.
@@ -22,6 +23,7 @@ from kvraft.storage.errors import DataDirectoryError, StorageError
 from kvraft.storage.interfaces import Applied
 from kvraft.storage.state.digest import MASK, row_hash
 from kvraft.storage.state.lmdb_engine import KEY_BYTES_MAX, LmdbEngine
+from kvraft.storage.state.rewrite import RewriteTarget
 from kvraft.storage.state.store import LayeredState
 
 FIRST_GENERATION = 1
@@ -30,6 +32,8 @@ COMMIT_BYTES = 8 << 20
 """Rows of a received state that go into one transaction."""
 
 _UNFINISHED = "new"
+_naming = threading.Lock()
+"""One state may be received while another is rewritten."""
 
 
 def open_state(directory: Path, generation: int, *, voters: tuple[int, ...] = ()) -> LayeredState:
@@ -69,21 +73,41 @@ def discard_state(directory: Path, generation: int) -> None:
     shutil.rmtree(_path(directory, generation), ignore_errors=True)
 
 
+def discard_replaced(directory: Path, generation: int) -> None:
+    """Deletes the state that a rewritten one has replaced; views of it stay good. Others may be arriving just
+    now, and stay. For a thread in the background. Raises StorageError."""
+    with _errors_of(directory):
+        shutil.rmtree(_path(directory, generation))
+
+
 def receive_state(directory: Path) -> StateReceiver:
     """Begins the next generation. Raises StorageError."""
-    with _errors_of(directory):
-        return StateReceiver(directory, max(_generations(directory), default=FIRST_GENERATION) + 1)
+    # Nothing counts before `finish` has synced it all, so single commits need not.
+    generation, engine = _create_next(directory, sync_commits=False)
+    return StateReceiver(directory, generation, engine)
+
+
+def state_beside(directory: Path) -> RewriteTarget:
+    """Begins the next generation, for a rewrite of the present one. Raises StorageError."""
+    generation, engine = _create_next(directory, sync_commits=True)
+
+    def settle() -> None:
+        with _errors_of(directory):
+            fsync_directory(_path(directory, generation))
+            fsync_directory(directory)
+
+    return RewriteTarget(generation, engine, settle)
 
 
 class StateReceiver:
     """Implements `kvraft.storage.interfaces.SnapshotReceiver`."""
 
-    def __init__(self, directory: Path, generation: int) -> None:
+    def __init__(self, directory: Path, generation: int, engine: LmdbEngine) -> None:
+        """See `receive_state`."""
         self.generation = generation
         self._directory = directory
         self._path = _path(directory, generation)
-        # Nothing counts before `finish` has synced it all, so single commits need not.
-        self._engine = LmdbEngine.create(self._path, sync_commits=False)
+        self._engine = engine
         self._rows: list[tuple[bytes, bytes]] = []
         self._rows_bytes = 0
         self._last_key = b""
@@ -135,6 +159,12 @@ class StateReceiver:
     def _commit(self) -> None:
         self._engine.append(self._rows)
         self._rows, self._rows_bytes = [], 0
+
+
+def _create_next(directory: Path, *, sync_commits: bool) -> tuple[int, LmdbEngine]:
+    with _errors_of(directory), _naming:
+        generation = max(_generations(directory), default=FIRST_GENERATION) + 1
+        return generation, LmdbEngine.create(_path(directory, generation), sync_commits=sync_commits)
 
 
 def _create_first(directory: Path, voters: tuple[int, ...]) -> None:

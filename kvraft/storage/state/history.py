@@ -7,10 +7,13 @@ it into the engine in the same transaction as the rows, so that a restart has th
 the rest by replaying the log.
 
 On disk the changes lie in blocks, in the order in which they were made: a row for each change would cost as
-much as the change itself. A block is named by its first change, and begins with its last revision and the
-replicated time at which it was written; then come the changes:
+much as the change itself, and so would a step of Python's for each, where a block is made. It is named by its
+first change; numbers are big-endian:
 
-    revision 8, key length 2, row length 4, previous row's length 4 (2**32-1: there is none), and the bytes
+    last revision 8, replicated time at which it was written 8, number of changes 4
+    the revision of each change, 8
+    three lengths for each change, 4: of its key, its row and its previous row (-1: there is none)
+    the bytes of all these
 
 A revision may begin in one block and end in another. Blocks go one by one, the oldest first, when the history
 is longer, larger or older than it may be.
@@ -21,13 +24,13 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import accumulate, chain, islice
 
 from kvraft.storage.interfaces import Change, HistoryCompactedError, HistoryExtent, HistoryLimits
 from kvraft.storage.state.engine import EngineReader
 
 BLOCK_BYTES = 256 << 10
-BLOCK_CHANGES = 1_024
+BLOCK_CHANGES = 256
 """A block ends when it has reached one of these: what is encoded between two pauses of the flush."""
 SLICE_CHANGES = 500
 SLICE_BYTES = 256 << 10
@@ -39,9 +42,7 @@ Revision = tuple[int, Sequence[Change]]
 """A revision and its changes."""
 
 _KEY = struct.Struct(">QI")
-_BLOCK = struct.Struct(">QQ")
-_CHANGE = struct.Struct(">QHII")
-_NONE = (1 << 32) - 1
+_BLOCK = struct.Struct(">QQI")
 
 
 class _Recent:
@@ -107,6 +108,13 @@ class History:
         if self._extent is None:
             self._extent = HistoryExtent(oldest_revision=revision + 1, size_bytes=0)
 
+    def begin_anew(self, revision: int) -> None:
+        """The state, at `revision`, lies in an engine without history: only what was not yet flushed is left.
+        Never during a flush."""
+        assert self._flush is None, "the history begins anew under a flush"
+        recent = self._recent.revisions
+        self._extent = HistoryExtent(oldest_revision=recent[0] if recent else revision + 1, size_bytes=0)
+
     def record(self, revisions: Sequence[Revision], clock_ms: int) -> None:
         self._clock_ms = clock_ms
         recent = self._recent
@@ -163,7 +171,7 @@ class HistoryFlush:
     def blocks(self) -> Iterator[tuple[bytes, bytes]]:
         """In ascending order of their keys, behind all that the engine has."""
         size_bytes = self.extent.size_bytes
-        for key, block in _encoded(self.recent.changes(), self._clock_ms):
+        for key, block in _encoded(self.recent, self._clock_ms):
             size_bytes += len(block)
             yield key, block
         self.extent = HistoryExtent(oldest_revision=self.extent.oldest_revision, size_bytes=size_bytes)
@@ -171,7 +179,7 @@ class HistoryFlush:
     def obsolete(self, block: bytes) -> bool:
         """Whether the oldest block that is left has to go; it is then taken for gone."""
         limits = self._limits
-        last_revision, time_ms = _BLOCK.unpack_from(block)
+        last_revision, time_ms, _ = _BLOCK.unpack_from(block)
         if (
             self.extent.size_bytes <= limits.bytes_max
             and self._newest - last_revision < limits.revisions_max
@@ -189,28 +197,20 @@ def first_key(revision: int) -> bytes:
     return _KEY.pack(revision, 0)
 
 
-def _encoded(changes: Iterable[tuple[int, Change]], time_ms: int) -> Iterator[tuple[bytes, bytes]]:
-    pack = _CHANGE.pack
-    parts: list[bytes] = []
-    count = size_bytes = last = position = 0
-    block_key = b""
-    for revision, (key, row, previous) in changes:
-        if count == BLOCK_CHANGES or size_bytes >= BLOCK_BYTES:
-            yield block_key, _BLOCK.pack(last, time_ms) + b"".join(parts)
-            parts, count, size_bytes = [], 0, 0
-        position = position + 1 if revision == last else 0
-        if not count:
-            block_key = _KEY.pack(revision, position)
-        row_bytes = _NONE if row is None else len(row)
-        previous_bytes = _NONE if previous is None else len(previous)
-        parts += (pack(revision, len(key), row_bytes, previous_bytes), key, row or b"", previous or b"")
-        size_bytes += (
-            _CHANGE.size + len(key) + (row_bytes if row else 0) + (previous_bytes if previous else 0)
-        )
-        count += 1
-        last = revision
-    if count:
-        yield block_key, _BLOCK.pack(last, time_ms) + b"".join(parts)
+def _encoded(recent: _Recent, time_ms: int) -> Iterator[tuple[bytes, bytes]]:
+    begin = 0
+    while begin < len(recent.revisions):
+        revisions = recent.revisions[begin : begin + BLOCK_CHANGES]
+        parts = recent.parts[3 * begin : 3 * (begin + BLOCK_CHANGES)]
+        lengths = [-1 if part is None else len(part) for part in parts]
+        fitting = bisect_left(list(accumulate(lengths)), BLOCK_BYTES) // 3 + 1
+        del revisions[fitting:], parts[3 * fitting :], lengths[3 * fitting :]
+        count = len(revisions)
+        header = _BLOCK.pack(revisions[-1], time_ms, count)
+        numbers = _numbers(count).pack(*revisions, *lengths)
+        position = begin - bisect_left(recent.revisions, revisions[0])
+        yield _KEY.pack(revisions[0], position), b"".join((header, numbers, *filter(None, parts)))
+        begin += count
 
 
 def _decoded(reader: EngineReader, first: int) -> Iterator[tuple[int, Change]]:
@@ -220,17 +220,28 @@ def _decoded(reader: EngineReader, first: int) -> Iterator[tuple[int, Change]]:
 
 
 def _changes_of(block: bytes, first: int) -> Iterator[tuple[int, Change]]:
-    offset, end = _BLOCK.size, len(block)
-    while offset < end:
-        revision, key_bytes, row_bytes, previous_bytes = _CHANGE.unpack_from(block, offset)
-        key_at = offset + _CHANGE.size
+    _, _, count = _BLOCK.unpack_from(block)
+    layout = _numbers(count)
+    numbers = layout.unpack_from(block, _BLOCK.size)
+    revisions, lengths = numbers[:count], numbers[count:]
+    begin = bisect_left(revisions, first)
+    end = _BLOCK.size + layout.size + sum(length for length in lengths[: 3 * begin] if length > 0)
+    remaining = iter(lengths[3 * begin :])
+    for revision, key_bytes, row_bytes, previous_bytes in zip(
+        revisions[begin:], remaining, remaining, remaining, strict=True
+    ):
+        key_at = end
         row_at = key_at + key_bytes
-        previous_at = row_at + (0 if row_bytes == _NONE else row_bytes)
-        offset = previous_at + (0 if previous_bytes == _NONE else previous_bytes)
-        if revision >= first:
-            row = None if row_bytes == _NONE else block[row_at:previous_at]
-            previous = None if previous_bytes == _NONE else block[previous_at:offset]
-            yield revision, (block[key_at:row_at], row, previous)
+        previous_at = row_at + max(row_bytes, 0)
+        end = previous_at + max(previous_bytes, 0)
+        row = None if row_bytes < 0 else block[row_at:previous_at]
+        previous = None if previous_bytes < 0 else block[previous_at:end]
+        yield revision, (block[key_at:row_at], row, previous)
+
+
+def _numbers(count: int) -> struct.Struct:
+    """The revisions and lengths of so many changes."""
+    return struct.Struct(f">{count}Q{3 * count}i")
 
 
 def _slice(changes: Iterable[tuple[int, Change]]) -> list[Revision]:

@@ -38,7 +38,7 @@ from xxhash import xxh3_64_digest
 
 from kvraft.raft.types import Index, Term
 from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
-from kvraft.storage.interfaces import Applied, HistoryExtent
+from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent
 from kvraft.storage.state.digest import CHECKSUM_BYTES, row_checksum
 from kvraft.storage.state.engine import HistoryWrite, Row
 
@@ -99,6 +99,7 @@ class LmdbEngine:
             self._rows = environment.open_db(_ROWS, create=is_new)
             self._blocks = environment.open_db(_HISTORY, create=is_new)
             self._meta = environment.open_db(_META, create=is_new)
+        self.cleaned: Cleaned | None = None
         self._applied = None if is_new else self._read_applied()
         self._history = None if is_new else self._read_extent()
 
@@ -161,7 +162,7 @@ class LmdbEngine:
             self._history = history.extent
 
     def append(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
-        """Adds rows behind all others, in ascending order, in one transaction."""
+        """See `Engine.append`."""
         with self._transaction() as transaction:
             self._put_rows(transaction, rows, append=True)
 
@@ -199,13 +200,16 @@ class LmdbEngine:
     @staticmethod
     def _put_rows(transaction: lmdb.Transaction, rows: Iterable[Row], *, append: bool = False) -> None:
         remaining = iter(rows)
-        while chunk := list(islice(remaining, WRITE_CHUNK_ROWS)):
-            for key, value in chunk:
-                if value is None:
-                    transaction.delete(key)
-                else:
-                    transaction.put(key, value + row_checksum(key, value), append=append)
-            time.sleep(WRITE_PAUSE_S)
+        with transaction.cursor() as cursor:
+            while chunk := list(islice(remaining, WRITE_CHUNK_ROWS)):
+                cursor.putmulti(
+                    [(key, value + row_checksum(key, value)) for key, value in chunk if value is not None],
+                    append=append,
+                )
+                for key, value in chunk:
+                    if value is None:
+                        transaction.delete(key)
+                time.sleep(WRITE_PAUSE_S)
 
     def _put_history(self, transaction: lmdb.Transaction, history: HistoryWrite) -> None:
         for key, block in history.blocks():
@@ -236,6 +240,7 @@ class LmdbEngine:
                 "voters": applied.voters,
                 "learners": applied.learners,
                 "digest": applied.digest,
+                "cleaned": None if self.cleaned is None else [self.cleaned.revision, self.cleaned.time_ms],
             },
         )
 
@@ -260,12 +265,15 @@ class LmdbEngine:
         return None if stored is None else HistoryExtent(**self._fields_of(stored, "history"))
 
     def _read_applied(self) -> Applied:
+        """And what the files have never held."""
         fields = self._fields_of(self._get_record(_APPLIED_KEY) or b"", "applied index")
         if fields["format"] != FORMAT_VERSION:
             raise DataDirectoryError(
                 f"{self._file} is of format {fields['format']}, and this program knows {FORMAT_VERSION}: "
                 "start the version of kvraft that wrote it, or a newer one"
             )
+        if (cleaned := fields.get("cleaned")) is not None:
+            self.cleaned = Cleaned(revision=cleaned[0], time_ms=cleaned[1])
         return Applied(
             index=Index(fields["index"]),
             term=Term(fields["term"]),
@@ -278,20 +286,23 @@ class LmdbEngine:
 class LmdbReader:
     """Implements `EngineReader`: one read transaction."""
 
-    __slots__ = ("_blocks", "_file", "_transaction")
+    __slots__ = ("_blocks", "_cursor", "_file", "_transaction")
 
     def __init__(self, file: Path, transaction: lmdb.Transaction, blocks: Any) -> None:
         self._file = file
         self._transaction = transaction
+        self._cursor: Any = transaction.cursor()
+        """For single rows: it looks first where it looked last, where the next key of a batch often is. Its
+        rows are `bytes`, as in `_rows_of`."""
         self._blocks = blocks
         """The table of the history; LMDB's binding does not name its type."""
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            stored = self._transaction.get(key)
+            stored: bytes | None = self._cursor.get(key)
         except lmdb.Error as error:  # written out: a context manager would cost more than the look-up
             raise _translated(error, self._file) from error
-        return None if stored is None else _checked(self._file, key, cast(bytes, stored))
+        return None if stored is None else _checked(self._file, key, stored)
 
     def scan(
         self, start: bytes, end: bytes | None, *, reverse: bool = False
@@ -319,12 +330,13 @@ class LmdbReader:
                 yield _checked(self._file, each, stored)
 
     def close(self) -> None:
+        self._cursor.close()
         self._transaction.abort()
 
 
 def _checked(file: Path, key: bytes, stored: bytes) -> bytes:
     value = stored[:-CHECKSUM_BYTES]
-    if row_checksum(key, value) != stored[-CHECKSUM_BYTES:]:
+    if not stored.endswith(row_checksum(key, value)):
         raise CorruptionError(f"{file}: the value of key {key[:32].hex()} is not what was written; {_RESEED}")
     return value
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sortedcontainers import SortedDict
 
-from kvraft.storage.interfaces import Applied, HistoryExtent
+from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent
 from kvraft.storage.state.engine import HistoryWrite, Row
 
 
@@ -16,6 +16,7 @@ class MemoryEngine:
     def __init__(self) -> None:
         self._rows: SortedDict[bytes, bytes] = SortedDict()
         self._applied: Applied | None = None
+        self.cleaned: Cleaned | None = None
         self._blocks: SortedDict[bytes, bytes] = SortedDict()
         self._history: HistoryExtent | None = None
 
@@ -47,6 +48,12 @@ class MemoryEngine:
                 blocks.popitem(0)
             self._blocks, self._history = blocks, history.extent
         self._rows, self._applied = version, applied
+
+    def append(self, rows: Iterable[tuple[bytes, bytes]]) -> None:
+        """See `Engine.append`."""
+        version = self._rows.copy()
+        version.update(rows)
+        self._rows = version
 
     def reader(self) -> MemoryReader:
         return MemoryReader(self._rows, self._blocks)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from kvraft.raft.types import Index, Term
 from kvraft.storage.errors import CorruptionError, StorageError
-from kvraft.storage.interfaces import Applied, Change
+from kvraft.storage.interfaces import Applied, Change, Cleaned
 from kvraft.storage.state import tables
 from kvraft.storage.state.digest import MASK, row_hash
 from kvraft.storage.state.engine import Engine, EngineReader
 from kvraft.storage.state.history import History, HistoryFlush
+from kvraft.storage.state.rewrite import Rewrite, RewriteTarget
 from kvraft.storage.state.tables import ABSENT, Table
 
 SMALL_TABLE_ROWS = 512
@@ -32,12 +34,40 @@ class _Flush:
         """Set by the thread that flushes, last of all."""
 
 
+class _Floor:
+    """The engine below the tables, open until neither the store nor a view reads it."""
+
+    __slots__ = ("_is_left", "_open_views", "engine")
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._open_views = 0
+        self._is_left = False
+
+    def view_opened(self) -> None:
+        self._open_views += 1
+
+    def view_closed(self) -> None:
+        self._open_views -= 1
+        self._close_if_unused()
+
+    def leave(self) -> None:
+        """The store does not need it any more."""
+        self._is_left = True
+        self._close_if_unused()
+
+    def _close_if_unused(self) -> None:
+        if self._is_left and self._open_views == 0:
+            self.engine.close()
+
+
 class LayeredState:
     """Implements `kvraft.storage.interfaces.StateStore` over an engine."""
 
     def __init__(self, engine: Engine, *, voters: tuple[int, ...], learners: tuple[int, ...] = ()) -> None:
         """`voters` and `learners` are those of a new state; one that has applied something knows its own."""
-        self._engine = engine
+        self._floor = _Floor(engine)
+        self._rewrite: Rewrite | None = None
         self._flushed = engine.applied or Applied(
             index=Index(0), term=Term(0), voters=voters, learners=learners, digest=0
         )
@@ -50,7 +80,6 @@ class LayeredState:
         self._flush: _Flush | None = None
         self._reader: EngineReader = engine.reader()
         self.history = History(engine.history)
-        self._open_views = 0
         self._is_closed = False
 
     # --- reads and writes -----------------------------------------------------------------------
@@ -94,6 +123,10 @@ class LayeredState:
         )
 
     @property
+    def flushed(self) -> Applied:
+        return self._flushed
+
+    @property
     def flushed_index(self) -> Index:
         return self._flushed.index
 
@@ -104,26 +137,26 @@ class LayeredState:
 
     @property
     def disk_bytes(self) -> int:
-        return self._engine.disk_bytes
+        return self._floor.engine.disk_bytes
 
     # --- moments and flushes --------------------------------------------------------------------
 
     def view(self) -> LayeredView:
         """Raises StorageError."""
-        reader = self._engine.reader()
+        reader = self._floor.engine.reader()
         self._freeze_active()
-        self._open_views += 1
-        return LayeredView(self._frozen, reader, self._applied, self._view_closed)
+        self._floor.view_opened()
+        return LayeredView(self._frozen, reader, self._applied, self._floor.view_closed)
 
     def freeze(self) -> bool:
-        """Also true where only the applied index has risen: a restart then begins from it. Raises
-        StorageError if the last flush failed, or is not over."""
+        """Also true where only the applied index has risen: a restart then begins from it; and while there
+        is a rewrite to go on with. Raises StorageError if the last flush failed, or is not over."""
         self.flush_done()
         if self._flush is not None:
             raise StorageError(
                 f"the flush up to index {self._flush.applied.index} was not written: it failed or is not over"
             )
-        if self._applied.index == self._flushed.index:
+        if self._applied.index == self._flushed.index and self._rewrite is None:
             return False
         self._freeze_active()
         self._flush = _Flush(self._frozen, self._applied, self.history.freeze())
@@ -132,7 +165,9 @@ class LayeredState:
     def flush(self) -> None:
         flush = self._flush
         assert flush is not None, "nothing was frozen"
-        self._engine.write(tables.merge(flush.tables), flush.applied, flush.history)
+        self._floor.engine.write(tables.merge(flush.tables), flush.applied, flush.history)
+        if self._rewrite is not None:
+            self._rewrite.go_on(self._floor.engine, tables.merge(flush.tables), flush.applied)
         flush.is_written = True
 
     def flush_done(self) -> None:
@@ -141,20 +176,62 @@ class LayeredState:
         flush = self._flush
         if flush is None or not flush.is_written or self._is_closed:
             return
-        reader = self._engine.reader()
-        self._reader.close()
-        self._reader = reader
+        self._renew_reader()
         # Tables frozen meanwhile are in front of those that were flushed.
         self._frozen = self._frozen[: len(self._frozen) - len(flush.tables)]
         self.history.flush_done()
         self._flushed = flush.applied
         self._flush = None
 
+    # --- new files -------------------------------------------------------------------------------
+
+    @property
+    def cleaned(self) -> Cleaned:
+        cleaned = self._floor.engine.cleaned
+        assert cleaned is not None, "begin_cleaned comes first"
+        return cleaned
+
+    def begin_cleaned(self, cleaned: Cleaned) -> None:
+        engine = self._floor.engine
+        if engine.cleaned is None:
+            engine.cleaned = cleaned
+
+    @property
+    def rewrite(self) -> Rewrite | None:
+        return self._rewrite
+
+    def begin_rewrite(self, new_target: Callable[[], RewriteTarget], cleaned: Cleaned) -> None:
+        """Every flush from the next one on makes a part of the copy. `new_target` is called by the first one,
+        which has everything that is applied now; so the copy never holds what is erased now, which `cleaned`
+        says. Never while `flush` runs."""
+        assert self._rewrite is None, "one at a time"
+        self._rewrite = Rewrite(new_target, cleaned)
+
+    def exchange(self, revision: int, time_ms: int) -> None:
+        """The complete copy becomes what lies below the tables; views stay good. The history of what was
+        flushed stays behind: it begins anew. `revision` is the state's, `time_ms` since the Unix epoch."""
+        rewrite = self._rewrite
+        assert rewrite is not None, "there is no copy"
+        assert rewrite.is_complete, "the copy is not complete"
+        assert self._flush is None, "exchanged under a flush"
+        rewrite.engine.cleaned = replace(rewrite.cleaned, time_ms=time_ms)
+        left, self._floor, self._rewrite = self._floor, _Floor(rewrite.engine), None
+        self._renew_reader()
+        left.leave()
+        self.history.begin_anew(revision)
+
+    def abandon_rewrite(self) -> None:
+        """Lets go of the copy, if there is one. Never while `flush` runs."""
+        if self._rewrite is not None:
+            self._rewrite.close()
+            self._rewrite = None
+
     def close(self) -> None:
         """Views that are still open stay good; the last one takes the engine with it."""
         self._is_closed = True
+        self.abandon_rewrite()
         self._reader.close()
-        self._close_engine_if_unused()
+        self._floor.leave()
 
     def verify(self) -> int:
         """Reads everything that is flushed and compares checksums and digest: how many rows there are.
@@ -172,19 +249,17 @@ class LayeredState:
             )
         return rows
 
-    def _view_closed(self) -> None:
-        self._open_views -= 1
-        self._close_engine_if_unused()
-
-    def _close_engine_if_unused(self) -> None:
-        if self._is_closed and self._open_views == 0:
-            self._engine.close()
+    def _renew_reader(self) -> None:
+        reader = self._floor.engine.reader()
+        self._reader.close()
+        self._reader = reader
 
     def _freeze_active(self) -> None:
         assert self._digest == self._applied.digest, "an entry is only half applied"
         active = self._active
         if not active.rows:
             return
+        active.order()
         self._active = Table()
         in_flush = 0 if self._flush is None else len(self._flush.tables)
         if len(self._frozen) > in_flush and len(self._frozen[0].rows) + len(active.rows) <= SMALL_TABLE_ROWS:

@@ -153,6 +153,29 @@ def test_slices_are_bounded_and_never_cut_a_revision(
     assert first == 61
 
 
+def test_a_block_ends_with_the_change_that_fills_it(state: LayeredState) -> None:
+    state.history.begin(0, LIMITS)
+    log: Log = [(1, [(b"small", b"row", None)] * 4)]
+    log += [(2, [(b"large", bytes(900), None), (b"small", None, b"row")])]
+    log += [(3, [(b"medium", bytes(60), bytes(60))] * 5)]
+    state.history.record(log, 0)
+    state.mark_applied(Index(1), Term(1))
+    flush(state)
+    blocks = list(state._reader.history(history.first_key(1)))
+    found = [
+        [(revision, change[0]) for revision, change in history._changes_of(block, 1)] for block in blocks
+    ]
+    assert found == [
+        [(1, b"small")] * 3,  # as many changes as a block has
+        [(1, b"small"), (2, b"large")],  # as many bytes, and more
+        [(2, b"small"), (3, b"medium"), (3, b"medium")],
+        [(3, b"medium")] * 2,
+        [(3, b"medium")],
+    ]
+    assert read(state, 1) == log
+    assert read(state, 3) == log[2:]
+
+
 def test_what_is_longer_than_allowed_goes_oldest_first(state: LayeredState) -> None:
     state.history.begin(0, HistoryLimits(revisions_max=10, bytes_max=1 << 30, age_ms_max=1 << 40))
     log = record(state, 1, 40)
@@ -173,7 +196,7 @@ def test_what_is_larger_than_allowed_goes(state: LayeredState) -> None:
         flush(state)
     assert len(read(state, state.history.oldest_revision)) < 60
     assert read(state, state.history.oldest_revision)[-1][0] == 200
-    extent = state._engine.history
+    extent = state._floor.engine.history
     assert extent is not None
     blocks = list(state._reader.history(history.first_key(1)))
     assert extent.size_bytes == sum(map(len, blocks)) <= 2_000

@@ -106,13 +106,18 @@ def test_a_write_of_which_any_sectors_are_missing_is_torn(tmp_path: Path, hole: 
 )
 def test_every_flipped_bit_is_corruption(tmp_path: Path, data: bytes, bits: range) -> None:
     """Also next to sectors that are zero by themselves, which are no sign of a torn write."""
-    path, raw, _ = small_log(
-        tmp_path, LogWrite(installed_snapshot=snapshot(8, 1)), write(9, 9), write(10, 10, data=data)
-    )
+    log = create(tmp_path)
+    log.append(LogWrite(hard_state=hard_state(1, 2), entries=write(1, 3).entries))
+    log.append(LogWrite(installed_snapshot=snapshot(8, 1)))
+    log.append(write(9, 9))
+    log.append(write(10, 10, data=data))
+    log.close()
+    (path,) = segments(tmp_path)
+    raw = path.read_bytes()
     for offset in range(used(raw)):
         for bit in bits:
             path.write_bytes(replace(raw, offset, bytes((raw[offset] ^ 1 << bit,))))
-            with pytest.raises(CorruptionError, match=r"0001\.log, offset \d+"):
+            with pytest.raises(CorruptionError, match=r"0003\.log, offset \d+"):
                 recover(tmp_path)
 
 
