@@ -48,6 +48,7 @@ class ServerConfig:
     heartbeat_interval_ms: int = Settings().heartbeat_interval_ms
     flush_interval_ms: int = NodeSettings().flush_interval_ms
     segment_bytes: int = 64 << 20
+    erasure_delay_ms: int = NodeSettings().erasure_delay_ms
     log_retained_bytes: int = NodeSettings().log_retained_bytes
     disk_reserve_bytes: int = 256 << 20
     """With less free on the disk, writes that grow the state are refused."""
@@ -239,6 +240,7 @@ KEYS: Mapping[str, _Kind] = {
     "heartbeat_interval_ms": _whole_number(10, 30_000, _MILLISECONDS),
     "flush_interval_ms": _whole_number(100, 600_000, _MILLISECONDS),
     "segment_bytes": _whole_number(64 << 10, 1 << 30, _BYTES + ", a multiple of 4096", multiple_of=4_096),
+    "erasure_delay_ms": _whole_number(0, 1 << 40, _MILLISECONDS),
     "log_retained_bytes": _whole_number(0, 1 << 50, _BYTES),
     "disk_reserve_bytes": _whole_number(0, 1 << 50, _BYTES),
     "memory_bytes_max": _whole_number(32 << 20, 1 << 40, _BYTES),

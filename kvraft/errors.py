@@ -6,6 +6,7 @@ been applied, or may still be). The client library turns them back into exceptio
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import Enum
 from typing import Literal
 
@@ -50,6 +51,66 @@ class Reason(Enum):
     """The write was applied, but what it answers is too large to be sent or kept."""
     SLOW_READER = "SLOW_READER"
     """A stream was cut off because its caller did not read on; nothing was changed."""
+    NOT_LEADER = "NOT_LEADER"
+    """Only the leader does this; the error says who leads."""
+    USER_NOT_FOUND = "USER_NOT_FOUND"
+    """There is no such user: nobody has registered a device for them."""
+    DEVICE_NOT_FOUND = "DEVICE_NOT_FOUND"
+    """The user has no such device."""
+    TOO_MANY_DEVICES = "TOO_MANY_DEVICES"
+    """The user has as many devices as a user may have."""
+    LAST_DEVICE = "LAST_DEVICE"
+    """A user's last device is not removed by itself."""
+    LEASE_EXPIRED = "LEASE_EXPIRED"
+    """The lease that a session was to belong to has ended."""
+    SESSION_OPEN = "SESSION_OPEN"
+    """The device has a session, and it was not to be taken over."""
+    SESSION_NOT_FOUND = "SESSION_NOT_FOUND"
+    """The device has no session."""
+    SESSION_SUPERSEDED = "SESSION_SUPERSEDED"
+    """The epoch is not that of the device's session: a newer one took its place."""
+    SESSION_CLOSED = "SESSION_CLOSED"
+    """The session was closed."""
+    SESSION_EXPIRED = "SESSION_EXPIRED"
+    """The session ended with its lease."""
+    SESSION_REVOKED = "SESSION_REVOKED"
+    """The user was logged out."""
+    SLOW_CONSUMER = "SLOW_CONSUMER"
+    """A stream was cut off because its caller did not read; it can be resumed."""
+    CONTACT_NOT_FOUND = "CONTACT_NOT_FOUND"
+    """The user has no such contact."""
+    ETAG_MISMATCH = "ETAG_MISMATCH"
+    """It was changed since the etag was read."""
+    TOO_MANY_CONTACTS = "TOO_MANY_CONTACTS"
+    """The user has as many contacts as a user may have."""
+    TOO_MANY_BLOCKED = "TOO_MANY_BLOCKED"
+    """The user has blocked as many users as a user may."""
+    RESYNC_REQUIRED = "RESYNC_REQUIRED"
+    """What was deleted since that revision is not remembered any more."""
+    GROUP_NOT_FOUND = "GROUP_NOT_FOUND"
+    """There is no such group."""
+    GROUP_EXISTS = "GROUP_EXISTS"
+    """The id that was asked for is in use."""
+    GROUP_FULL = "GROUP_FULL"
+    """The group would have more members than a group may have."""
+    NOT_ADMIN = "NOT_ADMIN"
+    """The actor's role does not allow it."""
+    NOT_MEMBER = "NOT_MEMBER"
+    """The actor or sender is not a member of the group."""
+    LAST_OWNER = "LAST_OWNER"
+    """The group would be left without an owner."""
+    MEMBER_NOT_FOUND = "MEMBER_NOT_FOUND"
+    """The user is not a member of the group."""
+    TOO_MANY_GROUPS = "TOO_MANY_GROUPS"
+    """A user is in as many groups as a user may be."""
+    MESSAGE_ID_REUSED = "MESSAGE_ID_REUSED"
+    """The sender has sent another message under this id to the same destination."""
+    QUEUE_FULL = "QUEUE_FULL"
+    """The queues of all devices are full."""
+    SEQ_NOT_GIVEN = "SEQ_NOT_GIVEN"
+    """An acknowledgement names a number that no message of the queue has had yet."""
+    TIME_NOT_AHEAD = "TIME_NOT_AHEAD"
+    """By the cluster's time, a time that was given has passed, or is too far ahead."""
     INTERNAL = "INTERNAL"
     """A bug or a broken disk; the log of the node says more."""
 
@@ -68,6 +129,7 @@ class RequestError(Exception):
         applied: Applied = "no",
         field: str | None = None,
         retry_after_ms: int | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -76,6 +138,8 @@ class RequestError(Exception):
         """Of INVALID_ARGUMENT: the request's field."""
         self.retry_after_ms = retry_after_ms
         """When it makes sense to try again, if that is known."""
+        self.metadata = dict(metadata or {})
+        """What a program may want to know besides, by name."""
 
 
 def no_leader(waited_ms: int) -> RequestError:

@@ -40,23 +40,37 @@ from kvraft.rpc.lease_service import LeaseServicer
 from kvraft.rpc.peers import PeerNetwork
 from kvraft.rpc.pipeline_service import PipelineServicer
 from kvraft.rpc.raft_service import RaftServicer
+from kvraft.rpc.users.admin_service import AdminServicer
+from kvraft.rpc.users.contact_service import ContactServicer
+from kvraft.rpc.users.group_service import GroupServicer
+from kvraft.rpc.users.message_service import MessageServicer
+from kvraft.rpc.users.session_service import SessionServicer
 from kvraft.storage.data_directory import DataDirectory
 from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
 from kvraft.storage.interfaces import Identity, StateStore
 from kvraft.storage.log import SegmentedLog
 from kvraft.storage.state import FIRST_GENERATION, open_state, receive_state
 from kvraft.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
     client_pb2,
     client_pb2_grpc,
     cluster_pb2,
     cluster_pb2_grpc,
+    contact_pb2,
+    contact_pb2_grpc,
+    group_pb2,
+    group_pb2_grpc,
     kv_pb2,
     kv_pb2_grpc,
     lease_pb2,
     lease_pb2_grpc,
+    message_pb2_grpc,
     pipeline_pb2,
     pipeline_pb2_grpc,
     raft_pb2_grpc,
+    session_pb2,
+    session_pb2_grpc,
 )
 
 logger = structlog.get_logger(__name__)
@@ -72,6 +86,10 @@ SERVED = (
     cluster_pb2.DESCRIPTOR.services_by_name["ClusterService"].full_name,
     pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"].full_name,
     lease_pb2.DESCRIPTOR.services_by_name["LeaseService"].full_name,
+    session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
+    contact_pb2.DESCRIPTOR.services_by_name["ContactService"].full_name,
+    group_pb2.DESCRIPTOR.services_by_name["GroupService"].full_name,
+    admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
 )
 """The services of the client port, for health and reflection."""
 
@@ -168,6 +186,7 @@ class _Server:
                 leaderless_timeout_ms=config.election_timeout_ms,
                 flush_interval_ms=config.flush_interval_ms,
                 memory_bytes_max=config.memory_bytes_max,
+                erasure_delay_ms=config.erasure_delay_ms,
                 log_retained_bytes=config.log_retained_bytes,
                 history_revisions_max=config.history_revisions_max,
                 history_bytes_max=config.history_bytes_max,
@@ -202,7 +221,18 @@ class _Server:
         client_pb2_grpc.add_ClientServiceServicer_to_server(
             ClientServicer(node, headers), self._client_server
         )
+        session_pb2_grpc.add_SessionServiceServicer_to_server(
+            SessionServicer(node, headers), self._client_server
+        )
         lease_pb2_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(node, headers), self._client_server)
+        contact_pb2_grpc.add_ContactServiceServicer_to_server(
+            ContactServicer(node, headers), self._client_server
+        )
+        group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(node, headers), self._client_server)
+        message_pb2_grpc.add_MessageServiceServicer_to_server(
+            MessageServicer(node, headers), self._client_server
+        )
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(node, headers), self._client_server)
         pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(
             PipelineServicer(node, headers), self._client_server
         )

@@ -15,6 +15,9 @@ simulator drives it as the node does. Only `node`, `worker` and `disk` know asyn
     forwarding     what followers ask their leader
     pending_write  several turns' debts to the disk, as one write
     divergence     digests of the state, compared always
+    delivery       who receives messages, as the leader remembers it: `attachment`, `delivery_stream`,
+                   `acknowledgements`
+    queue_waiters  who waits for a message, on any node
     ports          what a replica needs of the world
     disk, worker   the threads that block
 """

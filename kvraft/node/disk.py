@@ -6,15 +6,28 @@ They are two so that a flush, which may take seconds, never delays the fsync tha
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+import structlog
 
 from kvraft.node.node import Node
 from kvraft.node.replica import Replica
 from kvraft.node.worker import Worker
 from kvraft.raft.types import Index
-from kvraft.storage.interfaces import LogStorage, LogWrite, StateStore
-from kvraft.storage.state import discard_state, discard_superseded, open_received
+from kvraft.storage.interfaces import Cleaned, InstalledSnapshot, LogStorage, LogWrite, StateStore
+from kvraft.storage.state import (
+    FIRST_GENERATION,
+    LayeredState,
+    discard_replaced,
+    discard_state,
+    discard_superseded,
+    open_received,
+    state_beside,
+)
+
+_log = structlog.get_logger(__name__)
 
 
 class ThreadedDisk:
@@ -24,14 +37,20 @@ class ThreadedDisk:
         self,
         *,
         log: LogStorage,
-        state: StateStore,
+        state: LayeredState,
         state_directory: Path,
         loop: asyncio.AbstractEventLoop,
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._log = log
         self._state = state
+        installed = log.recovered.installed_snapshot
+        self._generation = FIRST_GENERATION if installed is None else installed.generation
+        """Of the state."""
         self._state_directory = state_directory
+        self._tidying = 0
+        """Jobs that are not done."""
+        self._lacks_room = False
         self._log_writer = Worker("kvraft-log", loop, on_failure)
         self._state_writer = Worker("kvraft-state", loop, on_failure)
         self._node: Node | None = None
@@ -49,10 +68,41 @@ class ThreadedDisk:
     def compact_log(self, base_index: Index) -> None:
         self._log_writer.run(lambda: self._log.compact(base_index), self._tell(Replica.log_compacted))
 
+    def rewrite_state(self, cleaned: Cleaned) -> None:
+        statistics = os.statvfs(self._state_directory)
+        free_bytes = statistics.f_bavail * statistics.f_frsize
+        if free_bytes > self._state.disk_bytes:
+            self._state.begin_rewrite(lambda: state_beside(self._state_directory), cleaned)
+        elif not self._lacks_room:
+            _log.warning("no room to copy the state: what was erased stays in files", free_bytes=free_bytes)
+        self._lacks_room = self._state.rewrite is None
+
+    def abandon_rewrite(self) -> None:
+        rewrite = self._state.rewrite
+        self._state.abandon_rewrite()
+        if rewrite is not None and rewrite.generation:
+            self.discard_snapshot(rewrite.generation)
+
+    def rebase_log(self, snapshot: InstalledSnapshot) -> None:
+        self._log_writer.run(lambda: self._log.rebase(snapshot), self._tell(Replica.log_rebased))
+
+    def exchange_state(self, generation: int, revision: int, time_ms: int) -> None:
+        replaced, self._generation = self._generation, generation
+        self._state.exchange(revision, time_ms)
+        self._tidy_up(lambda: discard_replaced(self._state_directory, replaced))
+
+    @property
+    def is_tidy(self) -> bool:
+        return not self._tidying
+
     def open_state(self, generation: int) -> StateStore:
+        self.abandon_rewrite()
         self._state.close()
         self._state = open_received(self._state_directory, generation)
+        replaced, self._generation = self._generation, generation
         self._tidy_up(lambda: discard_superseded(self._state_directory, generation))
+        if replaced > generation:  # it was received while the one that is replaced was rewritten
+            self._tidy_up(lambda: discard_replaced(self._state_directory, replaced))
         return self._state
 
     def discard_snapshot(self, generation: int) -> None:
@@ -70,7 +120,12 @@ class ThreadedDisk:
 
     def _tidy_up(self, job: Callable[[], None]) -> None:
         """Nobody waits for it."""
-        self._state_writer.run(job, lambda _: None)
+
+        def done(_: None) -> None:
+            self._tidying -= 1
+
+        self._tidying += 1
+        self._state_writer.run(job, done)
 
     def _tell(self, what: Callable[[Replica], None]) -> Callable[[None], None]:
         def told(_: None) -> None:

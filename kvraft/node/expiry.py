@@ -1,16 +1,16 @@
 """Who ends what has outlived its time: the leader, by an entry of the log like any other.
 
-Twice a second the leader looks which leases are past their time, and once a minute which clients have
-been idle for too long, and proposes their end. What it finds are only candidates: whether they
-really end is decided where the entry is applied, by the clock that is replicated with it. The entry
-names the term of its leader and does nothing in any other, because a leader that was deposed, and comes
-to itself much later, may know nothing of the latest renewals. For the same reason a new leader
-proposes nothing before it has applied the first entry of its own term, and with it everything that was
+Twice a second the leader looks which leases are past their time and whether a message is due or expires, and
+once a minute which clients have been idle for too long, and proposes their end. What it finds are only
+candidates: whether they really end is decided where the entry is applied, by the clock that is replicated
+with it. The entry names the term of its leader and does nothing in any other, because a leader that was
+deposed, and comes to itself much later, may know nothing of the latest renewals. For the same reason a new
+leader proposes nothing before it has applied the first entry of its own term, and with it everything that was
 committed before.
 
-Time is what the leaders stamp their batches with, and the machine's clock never goes back. So an
-election makes no lease longer or shorter by itself; what may is the difference between the
-clocks of the old leader and the new one.
+Time is what the leaders stamp their batches with (`leader_clock`), and the machine's clock never goes back.
+So an election makes no lease longer or shorter by itself; what may make one shorter is a new leader whose
+clock is ahead of the old one's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from kvraft.errors import RequestError
 from kvraft.machine import clients, leases
 from kvraft.machine.machine import Machine
 from kvraft.machine.results import Answer
+from kvraft.machine.users import due
 from kvraft.node.proposals import OnAnswer
 from kvraft.raft.raft import Raft
 from kvraft.storage.interfaces import StateStore
@@ -59,25 +60,29 @@ class Expiry:
         self._has_more = False
         """Whether there were more candidates than those that are proposed."""
 
-    def look(self, replica: Proposer, now_ms: int, wall_ms: int) -> None:
+    def look(self, replica: Proposer, now_ms: int, stamp_ms: int) -> None:
         """Proposes the end of what is past its time, if this node leads and its last proposal was answered.
-        `wall_ms` is what it would stamp a batch with now."""
+        `stamp_ms` is what a leader would stamp a batch with now."""
         self.due_ms = now_ms + LOOK_INTERVAL_MS
         term = replica.raft.term
         if self._is_proposed or not replica.leads or replica.state.applied.term != term:
             return
-        clock_ms = max(replica.machine.clock_ms, wall_ms)
+        clock_ms = max(replica.machine.clock_ms, stamp_ms)
         ended = list(islice(leases.due(replica.state, clock_ms), CANDIDATES_MAX))
         idle: list[int] = []
         if now_ms >= self._clients_due_ms:
             idle = list(islice(clients.idle_clients(replica.state, clock_ms), CANDIDATES_MAX))
             if len(idle) < CANDIDATES_MAX:
                 self._clients_due_ms = now_ms + CLIENTS_INTERVAL_MS
-        if not ended and not idle:
+        user_data = due.exists(replica.state, clock_ms)
+        if not ended and not idle and not user_data:
             return
-        command = command_pb2.Command(expire={"term": term, "lease_ids": ended, "client_ids": idle})
+        command = command_pb2.Command(
+            expire={"term": term, "lease_ids": ended, "client_ids": idle, "user_data": user_data}
+        )
         self._is_proposed = True
-        self._has_more = CANDIDATES_MAX in (len(ended), len(idle))
+        # How much is due in user data is not counted: it is looked at again.
+        self._has_more = user_data or CANDIDATES_MAX in (len(ended), len(idle))
         replica.submit(
             command.SerializeToString(), grows_state=False, now_ms=now_ms, on_answer=self._on_answer
         )

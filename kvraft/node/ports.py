@@ -10,7 +10,7 @@ from kvraft.node.forwarding import ForwardAnswer, ForwardRequest
 from kvraft.raft.messages import Message
 from kvraft.raft.ready import SendSnapshot
 from kvraft.raft.types import Index, NodeId
-from kvraft.storage.interfaces import LogWrite, StateStore, StateView
+from kvraft.storage.interfaces import Cleaned, InstalledSnapshot, LogWrite, StateStore, StateView
 
 
 class Peers(Protocol):
@@ -51,6 +51,28 @@ class Disk(Protocol):
 
     def compact_log(self, base_index: Index) -> None:
         """Begins dropping old segments; ends with `Replica.log_compacted`. One at a time."""
+        ...
+
+    def rewrite_state(self, cleaned: Cleaned) -> None:
+        """Begins a copy of the state in new files; the flushes from now on make it. Does nothing where there
+        is no room for it."""
+        ...
+
+    def abandon_rewrite(self) -> None:
+        """Lets go of the copy, and begins to delete it. Never while a flush is under way."""
+        ...
+
+    def rebase_log(self, snapshot: InstalledSnapshot) -> None:
+        """Begins `LogStorage.rebase`; ends with `Replica.log_rebased`. One at a time."""
+        ...
+
+    def exchange_state(self, generation: int, revision: int, time_ms: int) -> None:
+        """The copy is the state from now on, which is at `revision`; begins to delete the files it had."""
+        ...
+
+    @property
+    def is_tidy(self) -> bool:
+        """Whether the files of all states but the present one are deleted."""
         ...
 
     def open_state(self, generation: int) -> StateStore:

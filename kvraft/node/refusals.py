@@ -44,3 +44,37 @@ def request_error(failed: Failed) -> RequestError:
                 f"the transaction compares, deletes or reads more than it may (a limit is {subject:,}); "
                 "nothing was applied; ask for less",
             )
+        case reason:
+            return RequestError(Reason[reason.name], f"{_USER_DATA[reason]}; nothing was applied")
+
+
+_USER_DATA = {
+    FailureReason.USER_NOT_FOUND: "there is no such user; register a device for them first",
+    FailureReason.DEVICE_NOT_FOUND: "the user has no such device; register it first",
+    FailureReason.TOO_MANY_DEVICES: "the user has 6 devices, as many as a user may have; remove one first",
+    FailureReason.LAST_DEVICE: "it is the user's last device; erase the user instead, or add another device",
+    FailureReason.LEASE_EXPIRED: "the lease does not exist or has ended; grant a new one for the session",
+    FailureReason.SESSION_OPEN: "the device has a session; take it over, or close it first",
+    FailureReason.SESSION_SUPERSEDED: "the epoch is not that of the device's session, which ended or was "
+    "taken over; open a session again if this device is to be served here",
+    FailureReason.CONTACT_NOT_FOUND: "the user has no such contact",
+    FailureReason.ETAG_MISMATCH: "it was changed since its etag was read; read it again, and decide anew",
+    FailureReason.TOO_MANY_CONTACTS: "the user would have more than 10,000 contacts; delete some first",
+    FailureReason.TOO_MANY_BLOCKED: "the user would have blocked more than 10,000 others; unblock some first",
+    FailureReason.GROUP_NOT_FOUND: "there is no such group",
+    FailureReason.GROUP_EXISTS: "a group has this id already; choose another",
+    FailureReason.GROUP_FULL: "the group would have more than 1,000 members",
+    FailureReason.NOT_ADMIN: "the actor's role in the group does not allow it",
+    FailureReason.NOT_MEMBER: "the actor or sender is not a member of the group",
+    FailureReason.LAST_OWNER: "the group would be left without an owner; make another member an owner first",
+    FailureReason.MEMBER_NOT_FOUND: "the user is not a member of the group",
+    FailureReason.TOO_MANY_GROUPS: "a user would be in more than 1,000 groups",
+    FailureReason.MESSAGE_ID_REUSED: "the sender has sent another message under this id to the same "
+    "destination within a day; give each message an id of its own",
+    FailureReason.QUEUE_FULL: "the queues of all devices are full, 10,000 messages or 64 MiB; send again "
+    "when some were acknowledged",
+    FailureReason.SEQ_NOT_GIVEN: "an acknowledgement names a number that no message of the queue has had yet",
+    FailureReason.TIME_NOT_AHEAD: "by the cluster's time, the message's expiration has passed already, or a "
+    "time that was given is more than 366 days ahead",
+}
+"""What is said of each failure in user data."""

@@ -15,7 +15,9 @@ from collections.abc import Callable
 from kvraft import errors
 from kvraft.errors import Reason
 from kvraft.machine.machine import BATCH_VERSION, Machine
+from kvraft.node.delivery import DeliveryHub
 from kvraft.node.divergence import DigestComparison
+from kvraft.node.erasures import ErasureProgress, Erasures, cleanable_revision
 from kvraft.node.expiry import Expiry
 from kvraft.node.forwarding import (
     ForwardAnswer,
@@ -26,9 +28,11 @@ from kvraft.node.forwarding import (
     ReadIndexAnswer,
     ReadRefused,
 )
+from kvraft.node.leader_clock import LeaderClock
 from kvraft.node.pending_write import PendingWrite
 from kvraft.node.ports import Disk, Peers
 from kvraft.node.proposals import OnAnswer, Proposals, Waiter
+from kvraft.node.queue_waiters import QueueWaiters
 from kvraft.node.reads import OnFresh, Reader, Reads
 from kvraft.node.settings import NodeSettings
 from kvraft.node.watching import WatchHub
@@ -51,9 +55,9 @@ from kvraft.raft.messages import InstallSnapshot, Message
 from kvraft.raft.raft import Raft
 from kvraft.raft.ready import Ready, Refusal, Role, RoleChange
 from kvraft.raft.settings import Settings
-from kvraft.raft.types import Entry, EntryKind, Index, NodeId
+from kvraft.raft.types import Entry, EntryKind, Index, NodeId, SnapshotMetadata
 from kvraft.storage.errors import CorruptionError
-from kvraft.storage.interfaces import InstalledSnapshot, LogStorage, LogWrite, StateStore
+from kvraft.storage.interfaces import Cleaned, InstalledSnapshot, LogStorage, LogWrite, StateStore
 from kvraft.v1 import command_pb2
 
 OnInstalled = Callable[[bool], None]
@@ -113,9 +117,14 @@ class Replica:
         self.proposals = Proposals(settings, first_group_id=chance.getrandbits(64))
         state.history.begin(self.machine.revision, settings.history_limits)
         self.watches = WatchHub(state, self.machine.revision)
+        self.deliveries = DeliveryHub(self)
+        self.queue_waiters = QueueWaiters()
         self.reads = Reads(settings, first_read_id=chance.getrandbits(62))
         self.digests = DigestComparison(settings.digests_kept)
+        self._clock = LeaderClock()
         self._expiry = Expiry(now_ms)
+        self._erasures = Erasures(settings.erasure_delay_ms)
+        self._take_up_erasures()
         self.no_space = False
         """Set from outside: commands that grow the state are refused while it is true."""
         self.stopping = False
@@ -134,6 +143,9 @@ class Replica:
         self._staged: tuple[InstallSnapshot, int, OnInstalled] | None = None
         self._installing: OnInstalled | None = None
         self._flushing = False
+        self._rebasing: InstalledSnapshot | None = None
+        self._wall_ms = self.machine.clock_ms
+        """Of the last turn."""
         self._flushed_ms = now_ms
         self._compacting = False
         self._leaderless_since_ms: int | None = now_ms
@@ -180,7 +192,7 @@ class Replica:
 
     def receive_snapshot(self, message: InstallSnapshot, generation: int, on_installed: OnInstalled) -> None:
         """A whole snapshot lies beside the state as `generation`, durable and checked."""
-        if self._staged is not None or self._installing is not None:
+        if self._staged is not None or self._installing is not None or self._rebasing is not None:
             self._disk.discard_snapshot(generation)
             on_installed(False)
             return
@@ -220,6 +232,8 @@ class Replica:
         self.proposals.give_up("the node stopped")
         self.reads.fail_all(errors.shutting_down())
         self.watches.shut_down()
+        self.deliveries.shut_down()
+        self.queue_waiters.wake_all()
 
     # --- what the ports have finished ---------------------------------------------------------
 
@@ -243,6 +257,9 @@ class Replica:
         """The frozen tables are in the state on disk."""
         self.state.flush_done()
         self._flushing = False
+        if self._may_rebase:
+            self._rebase()
+            return
         droppable = min(self.state.flushed_index, self.raft.compactable_index)
         base_index = self._log.plan_compaction(Index(droppable), self.settings.log_retained_bytes)
         if base_index >= self.raft.first_log_index and not self._compacting:
@@ -250,6 +267,41 @@ class Replica:
             # First of all: from now on nothing may ask for what is being dropped.
             self._inbox.appendleft(Compacted(index=base_index))
             self._disk.compact_log(base_index)
+
+    @property
+    def _may_rebase(self) -> bool:
+        """Whether the copy of the state may take its place, and the log begin anew after it."""
+        rewrite = self.state.rewrite
+        return (
+            rewrite is not None
+            and rewrite.is_complete
+            and self.state.flushed.index <= self.raft.compactable_index
+            and not self._compacting
+            and self._staged is None
+            and self._installing is None
+        )
+
+    def _rebase(self) -> None:
+        assert self.state.rewrite is not None
+        flushed = self.state.flushed
+        metadata = SnapshotMetadata(
+            index=flushed.index,
+            term=flushed.term,
+            configuration=Configuration(
+                tuple(map(NodeId, flushed.voters)), tuple(map(NodeId, flushed.learners))
+            ),
+        )
+        self._rebasing = InstalledSnapshot(metadata=metadata, generation=self.state.rewrite.generation)
+        # First of all: from now on nothing may ask for what is being dropped.
+        self._inbox.appendleft(Compacted(index=flushed.index))
+        self._disk.rebase_log(self._rebasing)
+
+    def log_rebased(self) -> None:
+        """The log says that the copy is the state: from here on it is."""
+        assert self._rebasing is not None
+        generation, self._rebasing = self._rebasing.generation, None
+        self._disk.exchange_state(generation, self.machine.revision, self._wall_ms)
+        self._take_up_erasures()
 
     def log_compacted(self) -> None:
         """The segments that were to go are gone."""
@@ -264,7 +316,12 @@ class Replica:
     @property
     def deadline_ms(self) -> int:
         """When the next turn is due, if nothing happens before."""
-        return min(self.raft.deadline_ms, self._housekeeping_due_ms, self._expiry.due_ms)
+        return min(
+            self.raft.deadline_ms,
+            self._housekeeping_due_ms,
+            self._expiry.due_ms,
+            self.deliveries.deadline_ms,
+        )
 
     @property
     def has_work(self) -> bool:
@@ -280,22 +337,25 @@ class Replica:
         return self.raft.role is Role.LEADER
 
     def turn(self, now_ms: int, wall_ms: int, *, take_requests: bool = True) -> None:
-        """Does everything that is to be done. `now_ms` never jumps; `wall_ms`, since the Unix epoch,
-        is what a leader stamps its batches with. Without `take_requests` the clients' requests go on
-        gathering.
+        """Does everything that is to be done. `now_ms` never jumps; `wall_ms`, since the Unix epoch, is what
+        a node that begins to lead sets its `LeaderClock` by. Without `take_requests` the clients' requests go
+        on gathering.
 
         Storage errors, foreign formats and broken laws come out as exceptions: the node must stop.
         """
         raft = self.raft
+        self._wall_ms = wall_ms
         while self._inbox:
             raft.step(self._inbox.popleft(), now_ms)
         if now_ms >= raft.deadline_ms:
             raft.step(TimePassed(), now_ms)
         if now_ms >= self._expiry.due_ms:
-            self._expiry.look(self, now_ms, wall_ms)
+            self._expiry.look(self, now_ms, self._stamp_ms(now_ms, wall_ms) if self.leads else 0)
+        self.deliveries.look(now_ms)
         if take_requests:
             self._pass_on_requests(now_ms, wall_ms)
         self._carry_out(raft.take_ready(may_apply=self._may_apply), now_ms)
+        self._rewrite_if_due(now_ms)
         self._flush_if_due(now_ms)
         if now_ms >= self._housekeeping_due_ms:
             self._keep_house(now_ms)
@@ -303,7 +363,7 @@ class Replica:
     def _pass_on_requests(self, now_ms: int, wall_ms: int) -> None:
         """Gives the clients' commands and reads to whoever leads."""
         if self.leads:
-            self._propose(now_ms, wall_ms)
+            self._propose(now_ms, self._stamp_ms(now_ms, wall_ms))
             self._ask_own_reads(now_ms)
             return
         while self._forwarded:
@@ -329,9 +389,14 @@ class Replica:
             if not self._peers.forward(leader, ForwardedRead(read_id=read_id)):
                 self.reads.refused(read_id)
 
-    def _propose(self, now_ms: int, wall_ms: int) -> None:
+    def _stamp_ms(self, now_ms: int, wall_ms: int) -> int:
+        return self._clock.read(
+            self.raft.term, now_ms=now_ms, wall_ms=wall_ms, replicated_ms=self.machine.clock_ms
+        )
+
+    def _propose(self, now_ms: int, stamp_ms: int) -> None:
         """Turns everything that waits into as few entries as the limits let."""
-        batch = _Batch(wall_ms)
+        batch = _Batch(stamp_ms)
         while self._forwarded:
             follower, request = self._forwarded.popleft()
             if isinstance(request, ForwardedRead):
@@ -386,6 +451,8 @@ class Replica:
         if ready.role_change is not None:
             self._leaderless_since_ms = now_ms if ready.role_change.leader is None else None
             self._on_role_change(ready.role_change)
+            if not self.leads:
+                self.deliveries.lose_leadership(ready.role_change.leader or 0)
         self._send_all(ready.messages)
         self._collect_write(ready)
         self._start_write()
@@ -468,6 +535,10 @@ class Replica:
             self.state.history.record(self.machine.changes, self.machine.clock_ms)
             self.state.mark_applied(entry.index, entry.term)
             self.watches.publish(self.machine.changes, self.machine.revision)
+            self.deliveries.publish(self.machine.touched)
+            self.queue_waiters.wake(self.machine.touched.queues)
+            if self.machine.touched.erased:
+                self._erasures.applied(self.machine.revision, self.machine.clock_ms)
             for group in groups:
                 if group.origin_id == self.node_id:
                     self.proposals.applied(group.group_id, group.answers)
@@ -481,6 +552,8 @@ class Replica:
         self.machine = Machine(self.state)
         self.state.history.begin(self.machine.revision, self.settings.history_limits)
         self.watches.replace_state(self.state, self.machine.revision)
+        self._take_up_erasures()
+        self.queue_waiters.wake_all()
         self.proposals.skipped()
         self._inbox.append(SnapshotInstalled(index=snapshot.metadata.index))
         on_installed, self._installing = self._installing, None
@@ -501,13 +574,44 @@ class Replica:
             applied = self.state.applied
             self._peers.report_digest(leader, applied.index, applied.digest)
 
+    def _take_up_erasures(self) -> None:
+        """The state is another one, or in other files. New ones hold nothing that was erased before."""
+        revision = cleanable_revision(self.state, self.machine.revision)
+        self.state.begin_cleaned(Cleaned(revision=revision, time_ms=self.machine.clock_ms))
+        self._erasures.begin(self.state)
+
+    def _rewrite_if_due(self, now_ms: int) -> None:
+        """What was erased is to leave the files. Without space that waits."""
+        if self._flushing or self._installing is not None or self._rebasing is not None:
+            return
+        if self.state.rewrite is not None:
+            if self.no_space:
+                self._disk.abandon_rewrite()
+        elif not self.no_space:
+            time_ms = max(self._wall_ms, self.machine.clock_ms)
+            if self._erasures.are_due(self.state, now_ms, time_ms):
+                revision = cleanable_revision(self.state, self.machine.revision)
+                self._disk.rewrite_state(Cleaned(revision=revision, time_ms=time_ms))
+
+    def erasure(self, erasure_id: int) -> ErasureProgress:
+        """How far this node has come with an erasure, which is named by its revision."""
+        cleaned = self.state.cleaned
+        is_copied = cleaned.revision >= erasure_id
+        log_clean, state_clean = is_copied and self._log.is_tidy, is_copied and self._disk.is_tidy
+        return ErasureProgress(
+            applied=self.machine.revision >= erasure_id,
+            log_clean=log_clean,
+            state_clean=state_clean,
+            clean_ms=cleaned.time_ms if log_clean and state_clean else None,
+        )
+
     def _flush_if_due(self, now_ms: int) -> None:
         settings = self.settings
         due = (
             now_ms - self._flushed_ms >= settings.flush_interval_ms
             or self.state.memory_bytes >= settings.flush_bytes
         )
-        if due and not self._flushing and self._installing is None:
+        if due and not self._flushing and self._installing is None and self._rebasing is None:
             self._flushed_ms = now_ms
             if self.state.freeze():
                 self._flushing = True

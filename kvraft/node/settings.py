@@ -31,6 +31,8 @@ class NodeSettings:
     """The memory table is flushed when it is this old or this large."""
     memory_bytes_max: int = 128 << 20
     """Past this committed entries wait for the flush."""
+    erasure_delay_ms: int = 1_800_000
+    """How long after the erasure of a user the files are made anew; what is erased meanwhile shares it."""
     log_retained_bytes: int = 256 << 20
     """Log kept beyond what recovery needs, for followers that were away."""
     history_revisions_max: int = 100_000

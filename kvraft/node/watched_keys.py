@@ -10,17 +10,18 @@ in an order that does not depend on them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 WatchT = TypeVar("WatchT")
 
 Bounds = tuple[bytes, bytes]
-"""The keys from `start` up to and without `end`; an empty `end` is the end of the space."""
+"""The row keys from `start` up to and without `end`. An end is never empty: the last is that of a space."""
 
 
 class WatchedKeys(Generic[WatchT]):
-    """Watches by their keys. A watch is added once, and removed with the same bounds."""
+    """Watches by their keys. A watch may be added with several bounds that do not overlap, each of which
+    counts, and is removed with the same ones."""
 
     __slots__ = ("_ranges", "_root", "_singles", "count")
 
@@ -67,18 +68,20 @@ class WatchedKeys(Generic[WatchT]):
         _collect(self._root, key, found)
         return found
 
-    def all(self) -> Iterator[WatchT]:
-        """Every watch."""
+    def all(self) -> list[WatchT]:
+        """Every watch, each once."""
+        found: dict[WatchT, None] = {}
         for watches in self._singles.values():
-            yield from watches
+            found.update(watches)
         for node in self._ranges.values():
-            yield from node.watches
+            found.update(node.watches)
+        return list(found)
 
 
 def single_key(bounds: Bounds) -> bytes | None:
     """The one key a range holds, if it is one."""
     start, end = bounds
-    return start if start and end == start + b"\0" else None
+    return start if end == start + b"\0" else None
 
 
 class _Node(Generic[WatchT]):
@@ -97,24 +100,19 @@ class _Node(Generic[WatchT]):
     def measure(self) -> None:
         self.end_max = self.bounds[1]
         for child in (self.left, self.right):
-            if child is not None and self.end_max and _is_before(self.end_max, child.end_max):
+            if child is not None and self.end_max < child.end_max:
                 self.end_max = child.end_max
-
-
-def _is_before(key: bytes, end: bytes) -> bool:
-    """Whether `key`, itself perhaps an end, is before `end`; nothing is behind the empty end."""
-    return not end or key < end
 
 
 def _collect(node: _Node[WatchT], key: bytes, found: list[WatchT]) -> None:
     left, right = node.left, node.right
-    if left is not None and _is_before(key, left.end_max):
+    if left is not None and key < left.end_max:
         _collect(left, key, found)
     start, end = node.bounds
     if start <= key:
-        if _is_before(key, end):
+        if key < end:
             found += node.watches
-        if right is not None and _is_before(key, right.end_max):
+        if right is not None and key < right.end_max:
             _collect(right, key, found)
 
 

@@ -51,6 +51,8 @@ class WatchOrder:
 
     watch_id: int
     bounds: Bounds
+    more_bounds: tuple[Bounds, ...] = ()
+    """Further ranges, of which no two overlap: what happens in all of them comes in one order."""
     start_revision: int = 0
     """The first revision that is wanted; 0: the next one."""
     previous: bool = False
@@ -59,6 +61,11 @@ class WatchOrder:
     deletes: bool = True
     progress: bool = False
     """Whether to be told now and then how far the watch has come."""
+
+    @property
+    def ranges(self) -> tuple[Bounds, ...]:
+        """All of them: what the watch costs, and what it counts for."""
+        return (self.bounds, *self.more_bounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +196,7 @@ class WatchHub:
             self._skip_to(error.oldest_revision)
             return
         if not revisions:
-            for watch in list(self._passing.all()):
+            for watch in self._passing.all():
                 self._leave(watch)
                 self._enter(watch, _Place.LIVE)
             return
@@ -232,14 +239,14 @@ class WatchHub:
         elif len(stream.watches) >= STREAM_WATCHES_MAX:
             refused = CancelReason.TOO_MANY_WATCHES
             message = f"a stream has at most {STREAM_WATCHES_MAX:,} watches; open another one"
-        elif self.watch_count >= NODE_WATCHES_MAX:
+        elif self.watch_count + len(order.ranges) > NODE_WATCHES_MAX:
             refused = CancelReason.TOO_MANY_WATCHES
             message = f"a node serves at most {NODE_WATCHES_MAX:,} watches; use another node"
         if refused is not None:
             stream.refuse(order.watch_id, refused, message, oldest_revision=oldest_revision)
             return
         watch = stream.watches[order.watch_id] = Watch(stream, order, position)
-        self.watch_count += 1
+        self.watch_count += len(order.ranges)
         stream.queue(Created(order.watch_id, revision))
         self._place(watch)
 
@@ -248,7 +255,7 @@ class WatchHub:
         resume_revision = self._resume_revision(watch)
         self._leave(watch)
         del watch.stream.watches[watch.order.watch_id]
-        self.watch_count -= 1
+        self.watch_count -= len(watch.order.ranges)
         watch.stream.queue(
             Canceled(
                 watch_id=watch.order.watch_id,
@@ -272,7 +279,7 @@ class WatchHub:
     def close(self, stream: WatchStream) -> None:
         for watch in stream.watches.values():
             self._leave(watch)
-        self.watch_count -= len(stream.watches)
+            self.watch_count -= len(watch.order.ranges)
         stream.watches.clear()
         self._streams.pop(stream, None)
 
@@ -291,9 +298,11 @@ class WatchHub:
         watch.place = place
         match place:
             case _Place.LIVE:
-                self._live.add(watch.order.bounds, watch)
+                for bounds in watch.order.ranges:
+                    self._live.add(bounds, watch)
             case _Place.PASSING:
-                self._passing.add(watch.order.bounds, watch)
+                for bounds in watch.order.ranges:
+                    self._passing.add(bounds, watch)
             case _Place.WAITING:
                 self._waiting[watch] = None
                 watch.stream.on_ready()
@@ -305,9 +314,11 @@ class WatchHub:
     def _leave(self, watch: Watch) -> None:
         match watch.place:
             case _Place.LIVE:
-                self._live.remove(watch.order.bounds, watch)
+                for bounds in watch.order.ranges:
+                    self._live.remove(bounds, watch)
             case _Place.PASSING:
-                self._passing.remove(watch.order.bounds, watch)
+                for bounds in watch.order.ranges:
+                    self._passing.remove(bounds, watch)
             case _Place.WAITING:
                 del self._waiting[watch]
             case _Place.PARKED:
@@ -324,7 +335,7 @@ class WatchHub:
 
     def _skip_to(self, oldest_revision: int) -> None:
         """The history was trimmed over the place where the pass is."""
-        for watch in list(self._passing.all()):
+        for watch in self._passing.all():
             if self._resume_revision(watch) < oldest_revision:
                 self._cancel_compacted(watch)
         self._cursor = oldest_revision

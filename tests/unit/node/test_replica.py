@@ -24,7 +24,15 @@ from kvraft.raft.messages import (
 from kvraft.raft.ready import SendSnapshot
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, SnapshotMetadata, Term
-from kvraft.storage.interfaces import Applied, Identity, LogWrite, StateStore, StateView
+from kvraft.storage.interfaces import (
+    Applied,
+    Cleaned,
+    Identity,
+    InstalledSnapshot,
+    LogWrite,
+    StateStore,
+    StateView,
+)
 from kvraft.storage.memory_log import MemoryLog
 from kvraft.storage.state import LayeredState, MemoryEngine
 from kvraft.v1 import command_pb2
@@ -120,6 +128,22 @@ class Surroundings:
 
     def compact_log(self, base_index: Index) -> None:
         """Never finished."""
+
+    def rewrite_state(self, cleaned: Cleaned) -> None:
+        pytest.fail("nobody was erased")
+
+    def abandon_rewrite(self) -> None:
+        pytest.fail("nothing is rewritten")
+
+    def rebase_log(self, snapshot: InstalledSnapshot) -> None:
+        pytest.fail("nothing was rewritten")
+
+    def exchange_state(self, generation: int, revision: int, time_ms: int) -> None:
+        pytest.fail("nothing was rewritten")
+
+    @property
+    def is_tidy(self) -> bool:
+        return True
 
     def open_state(self, generation: int) -> StateStore:
         assert not self.flushes, "exchanged under a flush"

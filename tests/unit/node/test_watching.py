@@ -27,7 +27,7 @@ from kvraft.raft.types import Index, Term
 from kvraft.storage.interfaces import Change, HistoryLimits
 from kvraft.storage.state import LayeredState, MemoryEngine, history
 
-EVERY_KEY: Bounds = (b"", b"")
+EVERY_KEY: Bounds = (b"", b"\xff")
 LIMITS = HistoryLimits(revisions_max=1_000, bytes_max=1 << 20, age_ms_max=1 << 40)
 
 
@@ -75,14 +75,12 @@ class World:
 
     def wanted(self, order: WatchOrder, first: int) -> list[tuple[int, list[Change]]]:
         """What a watch that began at `first` must have been given by now."""
-        start, end = order.bounds
         found = []
         for revision, changes in self.log:
             mine = [
                 change
                 for change in changes
-                if start <= change[0]
-                and (not end or change[0] < end)
+                if any(start <= change[0] < end for start, end in order.ranges)
                 and (order.deletes if change[1] is None else order.puts)
             ]
             if mine and revision >= first:
@@ -141,13 +139,26 @@ KEYS = st.sampled_from([b"a", b"b", b"ba", b"c"])
 ENTRIES = st.lists(
     st.dictionaries(KEYS, st.none() | st.binary(min_size=1, max_size=40), max_size=3), min_size=1, max_size=3
 )
-ORDERS = st.builds(
-    WatchOrder,
-    watch_id=st.just(0),
-    bounds=st.sampled_from([EVERY_KEY, (b"a", b"a\0"), (b"b", b"c"), (b"ba", b""), (b"c", b"c\0")]),
-    start_revision=st.integers(0, 30),
-    puts=st.booleans(),
-    deletes=st.booleans(),
+RANGES = st.sampled_from(
+    [
+        (EVERY_KEY,),
+        ((b"a", b"a\0"),),
+        ((b"b", b"c"),),
+        ((b"ba", b"\xff"),),
+        ((b"c", b"c\0"), (b"a", b"a\0")),
+        ((b"b", b"b\0"), (b"c", b"d"), (b"a", b"b")),
+    ]
+)
+ORDERS = RANGES.flatmap(
+    lambda ranges: st.builds(
+        WatchOrder,
+        watch_id=st.just(0),
+        bounds=st.just(ranges[0]),
+        more_bounds=st.just(ranges[1:]),
+        start_revision=st.integers(0, 30),
+        puts=st.booleans(),
+        deletes=st.booleans(),
+    )
 )
 STEPS = st.one_of(
     st.tuples(st.just("write"), ENTRIES),
@@ -195,6 +206,7 @@ def test_any_interleaving_gives_each_watch_exactly_its_events(
                     numbered = WatchOrder(
                         watch_id=len(readers),
                         bounds=order.bounds,
+                        more_bounds=order.more_bounds,
                         start_revision=order.start_revision,
                         puts=order.puts,
                         deletes=order.deletes,
