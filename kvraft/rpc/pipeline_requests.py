@@ -21,6 +21,7 @@ from kvraft.rpc import (
 )
 from kvraft.rpc.kv_requests import REQUEST_BYTES_MAX, VALUE_BYTES_MAX, Write, check_key, invalid
 from kvraft.rpc.status import code_number
+from kvraft.rpc.users import user_requests
 from kvraft.v1 import command_pb2, pipeline_pb2
 
 BATCH_COMMANDS_MAX = 1_000
@@ -38,6 +39,7 @@ _COMMANDS: dict[str, Callable[[Any], Write]] = {
     "txn": txn_requests.txn_command,
     "grant_lease": lease_requests.grant_command,
     "revoke_lease": lease_requests.revoke_command,
+    "user_data": user_requests.pipelined_command,
 }
 _RESPONSES: dict[str, Callable[[Any, Result], Message]] = {
     "put": kv_responses.put,
@@ -48,6 +50,7 @@ _RESPONSES: dict[str, Callable[[Any, Result], Message]] = {
     "txn": txn_responses.txn_response,
     "grant_lease": lease_responses.grant_lease,
     "revoke_lease": lease_responses.revoke_lease,
+    "user_data": user_requests.pipelined_response,
 }
 
 
@@ -93,7 +96,7 @@ def _add(
     if kind is None:
         raise invalid(f"writes.commands[{position}]", "is empty; set one of its fields")
     request = getattr(each, kind)
-    if request.HasField("request_id"):
+    if kind != "user_data" and request.HasField("request_id"):
         _refuse_number(position, kind)
     write = _named(position, kind, _COMMANDS[kind], request)
     command.MergeFromString(write.command)
@@ -142,6 +145,9 @@ def write_results(
             continue
         bytes_left -= size_bytes
         getattr(added, kind).CopyFrom(answered)
+        if kind == "user_data":
+            # A message that was sent before has the revision of the first time.
+            added.revision = added.user_data.send_message.header.revision or answer.revision
 
 
 def fill_error(message: pipeline_pb2.PipelineError, error: RequestError) -> None:

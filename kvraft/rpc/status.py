@@ -40,6 +40,36 @@ CODES: dict[Reason, grpc.StatusCode] = {
     Reason.ANSWER_TOO_LARGE: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.SLOW_READER: grpc.StatusCode.UNAVAILABLE,
     Reason.REVISION_NOT_REACHED: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Reason.NOT_LEADER: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.USER_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.DEVICE_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.TOO_MANY_DEVICES: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.LAST_DEVICE: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.LEASE_EXPIRED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.SESSION_OPEN: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.SESSION_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.SESSION_SUPERSEDED: grpc.StatusCode.ABORTED,
+    Reason.SESSION_CLOSED: grpc.StatusCode.ABORTED,
+    Reason.SESSION_EXPIRED: grpc.StatusCode.ABORTED,
+    Reason.SESSION_REVOKED: grpc.StatusCode.UNAUTHENTICATED,
+    Reason.SLOW_CONSUMER: grpc.StatusCode.ABORTED,
+    Reason.CONTACT_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.ETAG_MISMATCH: grpc.StatusCode.ABORTED,
+    Reason.TOO_MANY_CONTACTS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.TOO_MANY_BLOCKED: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.RESYNC_REQUIRED: grpc.StatusCode.OUT_OF_RANGE,
+    Reason.GROUP_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.GROUP_EXISTS: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.GROUP_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.NOT_ADMIN: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.NOT_MEMBER: grpc.StatusCode.PERMISSION_DENIED,
+    Reason.LAST_OWNER: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.MEMBER_NOT_FOUND: grpc.StatusCode.NOT_FOUND,
+    Reason.TOO_MANY_GROUPS: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.MESSAGE_ID_REUSED: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.QUEUE_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Reason.SEQ_NOT_GIVEN: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.TIME_NOT_AHEAD: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
 }
 """The code of each reason."""
@@ -101,7 +131,7 @@ def to_status(error: RequestError) -> grpc.Status:
     """The gRPC status of a failed request, with its details."""
     details: list[Message] = [
         error_details_pb2.ErrorInfo(
-            reason=error.reason.value, domain=DOMAIN, metadata={"applied": error.applied}
+            reason=error.reason.value, domain=DOMAIN, metadata={**error.metadata, "applied": error.applied}
         )
     ]
     if error.retry_after_ms is not None:

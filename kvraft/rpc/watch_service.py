@@ -15,6 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from kvraft.errors import RequestError
+from kvraft.machine import keys
 from kvraft.machine.records import KvRecord
 from kvraft.node.node import Node
 from kvraft.node.watching import (
@@ -178,7 +179,7 @@ def _create(stream: WatchStream, create: kv_pb2.WatchCreate) -> None:
     stream.create(
         WatchOrder(
             watch_id=create.watch_id,
-            bounds=bounds,
+            bounds=keys.kv_range(*bounds),
             start_revision=create.start_revision,
             previous=create.previous,
             puts=kv_pb2.EVENT_KIND_PUT not in excluded,
@@ -199,9 +200,9 @@ def _pages(
             if size_bytes >= RESPONSE_BYTES_MAX or len(page) >= RESPONSE_EVENTS_MAX:
                 yield last, last == revision, page
                 page, size_bytes = [], 0
-            key, row, before = change
-            page.append(_event(revision, key, row, before if previous else None))
-            size_bytes += len(key) + len(row or b"") + (len(before or b"") if previous else 0)
+            row_key, row, before = change
+            page.append(_event(revision, keys.kv_user_key(row_key), row, before if previous else None))
+            size_bytes += len(row_key) + len(row or b"") + (len(before or b"") if previous else 0)
             last = revision
     yield last, False, page
 

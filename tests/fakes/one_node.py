@@ -9,12 +9,34 @@ from contextlib import asynccontextmanager
 import grpc.aio
 
 from kvraft.rpc.client_service import ClientServicer
+from kvraft.rpc.cluster_service import ClusterServicer
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_service import KvServicer
 from kvraft.rpc.lease_service import LeaseServicer
 from kvraft.rpc.pipeline_service import PipelineServicer
-from kvraft.v1 import client_pb2_grpc, command_pb2, kv_pb2_grpc, lease_pb2_grpc, pipeline_pb2_grpc
+from kvraft.rpc.users.admin_service import AdminServicer
+from kvraft.rpc.users.contact_service import ContactServicer
+from kvraft.rpc.users.group_service import GroupServicer
+from kvraft.rpc.users.message_service import MessageServicer
+from kvraft.rpc.users.session_service import SessionServicer
+from kvraft.storage.interfaces import Identity
+from kvraft.storage.memory_log import MemoryLog
+from kvraft.v1 import (
+    admin_pb2_grpc,
+    client_pb2_grpc,
+    cluster_pb2_grpc,
+    command_pb2,
+    contact_pb2_grpc,
+    group_pb2_grpc,
+    kv_pb2_grpc,
+    lease_pb2_grpc,
+    message_pb2_grpc,
+    pipeline_pb2_grpc,
+    session_pb2_grpc,
+)
 from tests.unit.rpc.fake_node import CLUSTER_ID, FakeNode
+
+IDENTITY = Identity(cluster_id=CLUSTER_ID, cluster_name="test", node_id=1, initial_voters=(1, 2, 3))
 
 
 class OneNode:
@@ -36,9 +58,18 @@ class OneNode:
         kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(self.node, headers), server)
         client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(self.node, headers), server)
         pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(self.node, headers), server)
+        cluster = ClusterServicer(
+            self.node, headers, MemoryLog(IDENTITY), cluster_name="test", members={}, election_timeout_ms=600
+        )
+        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(cluster, server)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(self.node, headers), server)
+        contact_pb2_grpc.add_ContactServiceServicer_to_server(ContactServicer(self.node, headers), server)
+        group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(self.node, headers), server)
+        message_pb2_grpc.add_MessageServiceServicer_to_server(MessageServicer(self.node, headers), server)
         lease_pb2_grpc.add_LeaseServiceServicer_to_server(
             LeaseServicer(self.node, headers, wall_ms=lambda: self.node.wall_ms), server
         )
+        session_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(self.node, headers), server)
         self.addresses.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
         self.servers.append(server)
         await server.start()

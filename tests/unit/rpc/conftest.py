@@ -18,12 +18,22 @@ from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_service import KvServicer
 from kvraft.rpc.lease_service import LeaseServicer
 from kvraft.rpc.pipeline_service import PipelineServicer
+from kvraft.rpc.users.admin_service import AdminServicer
+from kvraft.rpc.users.contact_service import ContactServicer
+from kvraft.rpc.users.group_service import GroupServicer
+from kvraft.rpc.users.message_service import MessageServicer
+from kvraft.rpc.users.session_service import SessionServicer
 from kvraft.v1 import (
+    admin_pb2_grpc,
     client_pb2_grpc,
     cluster_pb2_grpc,
+    contact_pb2_grpc,
+    group_pb2_grpc,
     kv_pb2_grpc,
     lease_pb2_grpc,
+    message_pb2_grpc,
     pipeline_pb2_grpc,
+    session_pb2_grpc,
 )
 from tests.unit.rpc.fake_node import CLUSTER_ID, FakeNode
 
@@ -71,6 +81,11 @@ class Service:
         self.kv = kv_pb2_grpc.KvServiceStub(channel)
         self.lease = lease_pb2_grpc.LeaseServiceStub(channel)
         self.cluster = cluster_pb2_grpc.ClusterServiceStub(channel)
+        self.admin = admin_pb2_grpc.AdminServiceStub(channel)
+        self.contact = contact_pb2_grpc.ContactServiceStub(channel)
+        self.group = group_pb2_grpc.GroupServiceStub(channel)
+        self.message = message_pb2_grpc.MessageServiceStub(channel)
+        self.session = session_pb2_grpc.SessionServiceStub(channel)
         self.client = client_pb2_grpc.ClientServiceStub(channel)
         self.pipeline = pipeline_pb2_grpc.PipelineServiceStub(channel)
 
@@ -107,6 +122,13 @@ async def _serve(node: FakeNode) -> tuple[grpc.aio.Server, grpc.aio.Channel]:
     lease_pb2_grpc.add_LeaseServiceServicer_to_server(
         LeaseServicer(node, headers, wall_ms=lambda: node.wall_ms), server
     )
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(
+        AdminServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), server
+    )
+    contact_pb2_grpc.add_ContactServiceServicer_to_server(ContactServicer(node, headers), server)
+    group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(node, headers), server)
+    message_pb2_grpc.add_MessageServiceServicer_to_server(MessageServicer(node, headers), server)
+    session_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(node, headers), server)
     client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(node, headers), server)
     pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(
         PipelineServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), server

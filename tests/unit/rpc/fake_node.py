@@ -12,7 +12,11 @@ from sortedcontainers import SortedDict
 from kvraft.errors import revision_not_reached
 from kvraft.machine.machine import BATCH_VERSION, AppliedGroup, Machine
 from kvraft.machine.results import Answer, Failed
+from kvraft.node.delivery import DeliveryHub
 from kvraft.node.divergence import DigestComparison
+from kvraft.node.erasures import ErasureProgress
+from kvraft.node.proposals import OnAnswer
+from kvraft.node.queue_waiters import QueueWaiters
 from kvraft.node.refusals import request_error
 from kvraft.node.settings import NodeSettings
 from kvraft.node.watching import WatchHub
@@ -103,9 +107,17 @@ class FakeNode:
             digests=DigestComparison(16),
             no_space=False,
             leads=False,
+            stopping=False,
+            erasure=lambda erasure_id: self.erasures[erasure_id],
+            queue_waiters=QueueWaiters(),
+            submit=self._submit,
         )
+        self.replica.deliveries = DeliveryHub(self.replica)
+        self._timer: asyncio.TimerHandle | None = None
         self.log: list[tuple[bytes, bool]] = []
         """(command, grows_state) of every write."""
+        self.erasures: dict[int, ErasureProgress] = {}
+        """How far the node has come with each."""
         self.wall_ms = 1
         """What batches are stamped with."""
         self.waits: list[str] = []
@@ -143,7 +155,31 @@ class FakeNode:
         groups = machine.apply(batch.SerializeToString(), 1)
         self.state.history.record(machine.changes, machine.clock_ms)
         self.replica.watches.publish(machine.changes, machine.revision)
+        self.replica.deliveries.publish(machine.touched)
+        self.replica.queue_waiters.wake(machine.touched.queues)
         return groups
+
+    def lead(self) -> None:
+        """From now on it leads."""
+        self.replica.leads = True
+        self.replica.raft.leader_id = self.replica.node_id
+        self.replica.raft.role = Role.LEADER
+
+    def wake(self) -> None:
+        """What is due of deliveries is done at once, and when the next thing is due."""
+        deliveries = self.replica.deliveries
+        deliveries.look(self.now_ms())
+        if self._timer is not None:
+            self._timer.cancel()
+        due_s = (deliveries.deadline_ms - self.now_ms()) / 1000
+        self._timer = asyncio.get_running_loop().call_later(min(max(0.001, due_s), 1.0), self.wake)
+
+    def _submit(self, command: bytes, *, grows_state: bool, now_ms: int, on_answer: OnAnswer) -> None:
+        self.log.append((command, grows_state))
+        group = command_pb2.CommandGroup(origin_id=1, group_id=1, commands=[command])
+        batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=self.wall_ms, groups=[group])
+        ((answer,),) = (applied.answers for applied in self.apply(batch))
+        on_answer(answer)
 
     async def fresh(self) -> None:
         self._refuse()
