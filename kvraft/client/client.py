@@ -5,12 +5,17 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Self
 
+from kvraft.client.admin import Admin
 from kvraft.client.cluster import Cluster
+from kvraft.client.contacts import Contacts
 from kvraft.client.failover import Failover
+from kvraft.client.groups import Groups
 from kvraft.client.kv import Kv
 from kvraft.client.lease import Leases
+from kvraft.client.messages import Messages
 from kvraft.client.pipeline import Pipeline
 from kvraft.client.recipes import Barrier, Election, Lock
+from kvraft.client.sessions import Sessions
 
 
 class Client:
@@ -20,10 +25,26 @@ class Client:
     may take with all its repetitions. Connects with the first call. Raises ValueError.
     """
 
-    __slots__ = ("_failover", "_pipeline", "cluster", "kv", "lease")
+    __slots__ = (
+        "_failover",
+        "_pipeline",
+        "admin",
+        "cluster",
+        "contacts",
+        "groups",
+        "kv",
+        "lease",
+        "messages",
+        "sessions",
+    )
 
     kv: Kv
     lease: Leases
+    contacts: Contacts
+    groups: Groups
+    messages: Messages
+    sessions: Sessions
+    admin: Admin
     cluster: Cluster
 
     def __init__(self, endpoints: str, *, timeout_s: float = 5.0) -> None:
@@ -31,6 +52,11 @@ class Client:
         self._pipeline = Pipeline(self._failover)
         self.kv = Kv(self._failover, self._pipeline)
         self.lease = Leases(self._failover, self._pipeline)
+        self.contacts = Contacts(self._failover, self._pipeline)
+        self.groups = Groups(self._failover, self._pipeline)
+        self.sessions = Sessions(self._failover, self._pipeline, self.lease)
+        self.messages = Messages(self._failover, self._pipeline, self.sessions)
+        self.admin = Admin(self._failover, self._pipeline)
         self.cluster = Cluster(self._failover)
 
     @property
@@ -52,6 +78,7 @@ class Client:
 
     async def close(self) -> None:
         """Ends the calls under way and disconnects."""
+        await self.messages.close()
         await self._pipeline.close()
         await self._failover.close()
 

@@ -118,5 +118,43 @@ class LeaseLost(KvraftError):
         super().__init__(message, reason="LEASE_LOST", applied="no")
 
 
+class RefusedError(KvraftError):
+    """The state did not allow it: `reason` says what. Nothing was applied, and the same call again will fail
+    again until the state is another."""
+
+    def __init__(self, message: str, *, reason: str) -> None:
+        super().__init__(message, reason=reason, applied="no")
+
+
+class NotFound(RefusedError):
+    """What the call is about does not exist: USER_NOT_FOUND, DEVICE_NOT_FOUND, SESSION_NOT_FOUND,
+    CONTACT_NOT_FOUND, GROUP_NOT_FOUND, MEMBER_NOT_FOUND."""
+
+
+class AlreadyExists(RefusedError):
+    """What was to be made is there: SESSION_OPEN, GROUP_EXISTS."""
+
+
+class FailedPrecondition(RefusedError):
+    """Something else has to be done first: LAST_DEVICE, LEASE_EXPIRED, LAST_OWNER, NOT_LEADER."""
+
+
+class PermissionDenied(RefusedError):
+    """The actor or sender may not do it: NOT_ADMIN, NOT_MEMBER."""
+
+
+class Aborted(RefusedError):
+    """Somebody else was faster: ETAG_MISMATCH, SESSION_SUPERSEDED, SESSION_CLOSED, SESSION_EXPIRED,
+    SLOW_CONSUMER."""
+
+
+class OutOfRange(RefusedError):
+    """What was asked for is too old to be known: RESYNC_REQUIRED. (Of a watch: `Compacted`.)"""
+
+
+class Unauthenticated(RefusedError):
+    """The user was logged out: SESSION_REVOKED."""
+
+
 class InternalError(KvraftError):
     """A node failed in a way it should not, or what answered is not a kvraft node."""

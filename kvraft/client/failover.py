@@ -38,6 +38,12 @@ class Failover:
         return tuple(endpoint.address for endpoint in self._endpoints)
 
     @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """All of them, the one in use first."""
+        self.check_open()
+        return self._endpoints[self._in_use :] + self._endpoints[: self._in_use]
+
+    @property
     def endpoint(self) -> Endpoint:
         """Where to send the next attempt."""
         self.check_open()

@@ -17,16 +17,25 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from kvraft.client.errors import (
+    Aborted,
+    AlreadyExists,
     Applied,
+    Compacted,
     DeadlineExceeded,
+    FailedPrecondition,
     FieldViolation,
     InternalError,
     InvalidArgument,
     KvraftError,
     LeaseExists,
     LeaseNotFound,
+    NotFound,
     OutcomeUnknown,
+    OutOfRange,
+    PermissionDenied,
+    RefusedError,
     ResourceExhausted,
+    Unauthenticated,
     Unavailable,
 )
 from kvraft.v1 import pipeline_pb2
@@ -64,6 +73,8 @@ class _Details:
     applied: Applied = "unknown"
     retry_after_s: float | None = None
     violations: tuple[FieldViolation, ...] = ()
+    oldest_revision: int = 0
+    """Of COMPACTED."""
 
 
 def error_from_status(status: grpc.aio.AioRpcError, *, call: str, writes: bool, endpoint: str) -> KvraftError:
@@ -110,6 +121,10 @@ def _error(
         )
     if reason in _LEASE_ERRORS:
         return _LEASE_ERRORS[reason](message)
+    if reason == "COMPACTED":
+        return Compacted(message, oldest_revision=details.oldest_revision)
+    if code in _REFUSALS and applied == "no" and details.reason is not None:
+        return _REFUSALS[code](message, reason=reason)
     if code in _OUTCOME_CODES:
         if applied == "unknown":
             return OutcomeUnknown(message, reason=reason)
@@ -122,6 +137,15 @@ def _error(
 
 
 _LEASE_ERRORS = {"LEASE_NOT_FOUND": LeaseNotFound, "LEASE_EXISTS": LeaseExists}
+_REFUSALS: dict[grpc.StatusCode, type[RefusedError]] = {
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
+    grpc.StatusCode.ABORTED: Aborted,
+    grpc.StatusCode.OUT_OF_RANGE: OutOfRange,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+}
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
 _OUTCOME_CODES = frozenset(
@@ -166,6 +190,7 @@ def _details_of(status: grpc.aio.AioRpcError) -> _Details:
     applied: Applied = "unknown"
     retry_after_s: float | None = None
     violations: tuple[FieldViolation, ...] = ()
+    oldest_revision = 0
     for packed in rich.details:
         info = error_details_pb2.ErrorInfo()
         retry = error_details_pb2.RetryInfo()
@@ -174,6 +199,8 @@ def _details_of(status: grpc.aio.AioRpcError) -> _Details:
             if packed.Unpack(info) and info.domain == DOMAIN:
                 reason = info.reason
                 applied = "no" if info.metadata.get("applied") == "no" else "unknown"
+                oldest = info.metadata.get("oldest_revision", "")
+                oldest_revision = int(oldest) if oldest.isdecimal() else 0
             elif packed.Unpack(retry):
                 retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
             elif packed.Unpack(bad):
@@ -182,7 +209,7 @@ def _details_of(status: grpc.aio.AioRpcError) -> _Details:
             return _Details()
     if reason is None:
         return _Details()
-    return _Details(reason, applied, retry_after_s, violations)
+    return _Details(reason, applied, retry_after_s, violations, oldest_revision)
 
 
 def _snake(name: str) -> str:

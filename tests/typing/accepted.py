@@ -5,32 +5,58 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 from kvraft.client import (
+    KEEP,
     STALE,
     Alarm,
     AtLeast,
+    AuditEntry,
+    AuditPage,
     Barrier,
     BatchWriteResult,
+    BlockedUser,
+    BlockResult,
+    BlockScope,
+    CheckProgress,
     Client,
+    CloseSessionResult,
     Compacted,
     Compare,
     CompareAndSetResult,
+    Contact,
+    ContactChanges,
+    ContactPage,
+    ContactUpdate,
+    ContentType,
     CountResult,
+    DeadLetter,
     Delete,
+    DeleteContactResult,
     DeleteRange,
     DeleteRangeResult,
     DeleteResult,
+    Delivery,
+    Device,
+    DeviceList,
     Election,
+    EraseUserResult,
+    Erasure,
     Event,
     EventBatch,
     EventKind,
     FieldViolation,
+    Gateway,
     Get,
     GetLeaseResult,
     GetResult,
+    GetSessionResult,
     GrantLeaseResult,
+    Group,
+    GroupMember,
+    GroupResult,
+    GroupRole,
     HeldLease,
     InvalidArgument,
     KeepAliveResult,
@@ -43,25 +69,80 @@ from kvraft.client import (
     LeasePage,
     Lock,
     Member,
+    MemberPage,
+    OpenMode,
+    OpenSessionResult,
+    OutgoingMessage,
+    Presence,
+    PresenceResult,
+    PullResult,
     Put,
     PutResult,
+    Queue,
     Range,
     RangePage,
     RangeResult,
+    ReceivedMessage,
+    Receiver,
+    RegisterDeviceResult,
+    RemoveDeviceResult,
     ResourceExhausted,
     RevokeLeaseResult,
+    RevokeSessionsResult,
     Role,
+    SendOutcome,
+    SendResult,
+    Session,
+    SessionEvent,
+    SessionEventBatch,
+    SessionEventKind,
+    SessionPage,
+    SessionWatch,
     Status,
     SyncClient,
+    SyncGateway,
     SyncHeldLease,
+    SyncReceivedMessage,
+    SyncSessionWatch,
     SyncWatch,
     Txn,
     TxnResult,
+    UpdateContactResult,
+    UpdateContactsResult,
+    UserGroup,
     Watch,
 )
 from kvraft.testing import LocalCluster, LocalClusterError
 
 USERS = KeyRange.prefix(b"users/")
+
+
+async def sessions(client: Client) -> None:
+    registered = assert_type(await client.sessions.register_device("alice", "phone"), RegisterDeviceResult)
+    assert_type(registered.device, Device)
+    assert_type(await client.sessions.list_devices("alice"), DeviceList)
+    assert_type(await client.sessions.remove_device("alice", "phone"), RemoveDeviceResult)
+    opened = assert_type(
+        await client.sessions.open("alice", "phone", 7, mode=OpenMode.FAIL_IF_OPEN), OpenSessionResult
+    )
+    assert_type(await client.sessions.close("alice", "phone", opened.session.epoch), CloseSessionResult)
+    assert_type(await client.sessions.revoke("alice"), RevokeSessionsResult)
+    assert_type(await client.sessions.get("alice", "phone"), GetSessionResult)
+    assert_type(await client.sessions.list(lease_id=7), SessionPage)
+    async for session in client.sessions.all(7):
+        assert_type(session, Session)
+    seen = assert_type(await client.sessions.presence("bob", ["alice"]), PresenceResult)
+    assert_type(seen.presences, tuple[Presence, ...])
+
+    watch = assert_type(client.sessions.watch(lease_id=7, from_revision=42), SessionWatch)
+    async for event in watch:
+        assert_type(event, SessionEvent)
+    async for batch in watch.batches():
+        assert_type(batch, SessionEventBatch)
+    async with client.sessions.gateway("10.0.0.7:443", ttl_s=5) as gateway:
+        assert_type(gateway, Gateway)
+        assert_type(gateway.lost, asyncio.Event)
+        assert_type(await gateway.close(await gateway.open("alice", "phone")), bool)
 
 
 async def kv(client: Client) -> None:
@@ -141,6 +222,68 @@ async def watch(client: Client) -> None:
         assert_type(error.oldest_revision, int)
 
 
+async def contacts(client: Client) -> None:
+    update = ContactUpdate(contact_id="bob", display_name="Bob", mute_until=None, data=KEEP)
+    updated = assert_type(await client.contacts.update("alice", update), UpdateContactResult)
+    assert_type(updated.contact, Contact)
+    assert_type(await client.contacts.update_many("alice", [update]), UpdateContactsResult)
+    assert_type((await client.contacts.get("alice", "bob", consistency=STALE)).contact, Contact)
+    assert_type(await client.contacts.delete("alice", "bob", etag="7"), DeleteContactResult)
+    page = assert_type(await client.contacts.list("alice", page_size=7), ContactPage)
+    assert_type(page.contacts, tuple[Contact, ...])
+    async for contact in client.contacts.all("alice"):
+        assert_type(contact, Contact)
+    changes = assert_type(await client.contacts.sync("alice", 42), ContactChanges)
+    assert_type((changes.changed, changes.deleted), tuple[tuple[Contact, ...], tuple[str, ...]])
+    blocked = await client.contacts.block("alice", "eve", scope=BlockScope.DIRECT_AND_GROUPS)
+    assert_type(blocked, BlockResult)
+    async for other in client.contacts.all_blocked("alice"):
+        assert_type(other, BlockedUser)
+
+
+async def messages(client: Client) -> None:
+    sent = assert_type(await client.messages.send("alice", to="bob", text="hi"), SendResult)
+    assert_type((sent.message_id, sent.outcome), tuple[str, SendOutcome])
+    outgoing = OutgoingMessage(sender_id="alice", group="g", payload=b"x", content_type=ContentType.OPAQUE)
+    assert_type(await client.messages.send_many([outgoing]), list[SendResult | KvraftError])
+    receiver = assert_type(client.messages.receive("bob", "phone", until_empty=True), Receiver)
+    async for message in receiver:
+        assert_type(message, ReceivedMessage)
+        assert_type((message.seq, message.text), tuple[int, str])
+        await message.ack()
+        message.ack_soon()
+        message.nack(delay_s=1, reason="busy")
+    pulled = assert_type(await client.messages.pull("bob", "phone", wait_s=3), PullResult)
+    assert_type(pulled.deliveries, tuple[Delivery, ...])
+    assert_type((await client.messages.acknowledge("bob", "phone", through_seq=3)).ack_floor, int)
+    assert_type((await client.messages.queue("bob", "phone")).queue, Queue)
+    async for queue in client.messages.all_queues(only_nonempty=True):
+        assert_type(queue.live, int)
+    async for letter in client.messages.all_dead_letters("bob", "phone"):
+        assert_type(letter, DeadLetter)
+
+
+def blocking_messages(client: SyncClient) -> None:
+    for message in client.messages.receive("bob", "phone"):
+        assert_type(message, SyncReceivedMessage)
+        message.ack()
+    assert_type(client.messages.send("alice", to="bob", text="hi"), SendResult)
+
+
+async def groups(client: Client) -> None:
+    created = assert_type(await client.groups.create("g", "ada", member_ids=("bob",)), GroupResult)
+    assert_type(created.group, Group)
+    assert_type(await client.groups.update("g", title="x", data=KEEP, actor_id="ada"), GroupResult)
+    assert_type((await client.groups.add("g", ["cyd"])).added, int)
+    await client.groups.set_role("g", "bob", GroupRole.ADMIN)
+    page = assert_type(await client.groups.members("g"), MemberPage)
+    assert_type(page.members, tuple[GroupMember, ...])
+    async for member in client.groups.all_members("g"):
+        assert_type(member.role, GroupRole)
+    async for group in client.groups.all_of_user("ada"):
+        assert_type(group, UserGroup)
+
+
 async def leases(client: Client) -> None:
     granted = assert_type(await client.lease.grant(10.0), GrantLeaseResult)
     lease_id = assert_type(granted.lease_id, int)
@@ -199,7 +342,15 @@ async def errors(client: Client) -> None:
 async def application() -> None:
     async with Client("127.0.0.1:7001", timeout_s=2) as client:
         assert_type(client, Client)
-        await asyncio.gather(kv(client), txn(client), watch(client), leases(client), recipes(client))
+        await asyncio.gather(
+            kv(client),
+            txn(client),
+            watch(client),
+            leases(client),
+            recipes(client),
+            contacts(client),
+            groups(client),
+        )
         await asyncio.gather(cluster(client), errors(client))
 
 
@@ -223,6 +374,10 @@ def synchronous(client: SyncClient) -> None:
     for batch in changes.batches():
         assert_type(batch, EventBatch)
 
+    assert_type(client.contacts.all("alice"), Iterator[Contact])
+    assert_type(client.contacts.sync("alice"), ContactChanges)
+    assert_type(client.groups.all_members("g"), Iterator[GroupMember])
+    assert_type(client.groups.create("g", "ada"), GroupResult)
     assert_type(client.lease.grant(10.0, lease_id=7), GrantLeaseResult)
     assert_type(client.lease.keep_alive(7), KeepAliveResult)
     assert_type(client.lease.get(7), GetLeaseResult)
@@ -231,6 +386,27 @@ def synchronous(client: SyncClient) -> None:
     with client.lease.hold() as held:
         assert_type(held, SyncHeldLease)
         assert_type(held.lost, threading.Event)
+
+    assert_type(client.sessions.register_device("alice", "phone", label="Phone"), RegisterDeviceResult)
+    assert_type(client.sessions.get("alice", "phone", consistency=STALE), GetSessionResult)
+    for session in client.sessions.all(7):
+        assert_type(session, Session)
+    happened = assert_type(client.sessions.watch(user_ids=["alice"]), SyncSessionWatch)
+    for session_event in happened:
+        assert_type(session_event.kind, SessionEventKind)
+    with client.sessions.gateway("10.0.0.7:443") as gateway:
+        assert_type(gateway, SyncGateway)
+        assert_type(gateway.open("alice", "phone"), Session)
+
+    for line in client.admin.export_user("alice", note="asked"):
+        assert_type(line, dict[str, Any])
+    erased = assert_type(client.admin.erase_user("alice"), EraseUserResult)
+    assert_type(client.admin.erasure(erased.erasure_id), dict[str, Erasure | KvraftError])
+    for step in client.admin.check():
+        assert_type(step, CheckProgress)
+    assert_type(client.admin.audit(), AuditPage)
+    for audit_entry in client.admin.all_audit_entries():
+        assert_type(audit_entry, AuditEntry)
 
     assert_type(client.cluster.status(), Status)
     assert_type(client.cluster.status_of_all(), dict[str, Status | KvraftError])

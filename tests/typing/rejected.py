@@ -25,6 +25,9 @@ async def asynchronous(client: Client) -> None:
     async with client.election("scheduler").campaign(b"host-3"):  # error: attr-defined
         pass
     await client.lease.grant("10")  # error: arg-type
+    await client.messages.send("alice", "bob", "hi")  # error: call-arg
+    for _ in client.messages.receive("bob", "phone"):  # error: attr-defined
+        pass
 
 
 async def transactions(client: Client) -> None:

@@ -53,7 +53,7 @@ def test_mistakes_are_found_each_on_its_line(checked: str) -> None:
     expected = {
         (number, match[1]) for number, line in enumerate(lines, start=1) if (match := EXPECTED.search(line))
     }
-    assert len(expected) == 31
+    assert len(expected) == 33
     # A set: one mistake may be several errors.
     assert {(int(line), code) for line, code in ERROR.findall(checked)} == expected
 

@@ -10,7 +10,7 @@ resource is its *fencing token*, the revision of the holder's key, which is grea
 send it with every request to the resource, and let the resource refuse a token smaller than one it has
 seen. In kvraft itself a transaction or `compare_and_set` takes that part.
 
-Waiting is polling, ten times a second and not in step. The keys lie in the key-value space, under
+Whoever waits watches one key, that of the place before their own. The keys lie in the key-value space, under
 `kvraft/lock/`, `kvraft/election/` and `kvraft/barrier/`.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvraft.client.kv import Kv
 from kvraft.client.recipes.names import named_key
-from kvraft.client.recipes.polling import until_next_poll
+from kvraft.client.recipes.waiting import until_gone
 
 
 class Barrier:
@@ -30,5 +30,4 @@ class Barrier:
 
     async def wait(self) -> None:
         """Waits until the barrier is open. Raises KvraftError."""
-        while (await self._kv.get(self._key)).kv is not None:
-            await until_next_poll()
+        await until_gone(self._kv, self._key)

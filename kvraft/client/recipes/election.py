@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from kvraft.client.errors import Compacted
 from kvraft.client.kv import Kv
 from kvraft.client.lease import Leases
 from kvraft.client.recipes.names import queue_range
 from kvraft.client.recipes.place import Place, first_place
-from kvraft.client.recipes.polling import until_next_poll
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,22 @@ class Election:
         return None if first is None else Leader(first.value, first.create_revision)
 
     async def observe(self) -> AsyncIterator[Leader | None]:
-        """Who leads, now and at each change that is seen, `None` where nobody does; a leadership shorter
-        than two looks may be missed. Never ends by itself. Raises KvraftError."""
-        seen = await self.leader()
-        yield seen
+        """Who leads, now and at each change, `None` where nobody does. Never ends by itself. Raises
+        KvraftError."""
+        seen: Leader | None = None
+        is_first = True
         while True:
-            await until_next_poll()
+            # The watch begins before the look: a change in between is looked at twice, and none is missed.
+            revision = (await self._kv.count(self._range)).header.revision
             leader = await self.leader()
-            if leader != seen:
-                seen = leader
+            if is_first or leader != seen:
+                is_first, seen = False, leader
                 yield leader
+            batches = self._kv.watch(self._range, start_revision=revision + 1).batches()
+            with suppress(Compacted):
+                async with aclosing(batches):
+                    async for _ in batches:
+                        leader = await self.leader()
+                        if leader != seen:
+                            seen = leader
+                            yield leader

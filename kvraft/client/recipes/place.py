@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from kvraft.client.errors import LeaseLost, LeaseNotFound
 from kvraft.client.held_lease import HeldLease
 from kvraft.client.keys import KeyRange
 from kvraft.client.kv import Kv
 from kvraft.client.lease import Leases
 from kvraft.client.recipes.names import queue_prefix, queue_range
-from kvraft.client.recipes.polling import until_next_poll
+from kvraft.client.recipes.waiting import until_gone
 from kvraft.client.results import KeyValue
 
 
@@ -75,12 +77,16 @@ class Place:
         return before
 
     async def _until_gone(self, place: KeyValue) -> None:
-        while True:
-            await until_next_poll()
+        gone = asyncio.create_task(until_gone(self._kv, place.key, place.create_revision))
+        lost = asyncio.create_task(self.lease.lost.wait())
+        try:
+            await asyncio.wait((gone, lost), return_when=asyncio.FIRST_COMPLETED)
             self.lease.check()
-            kv = (await self._kv.get(place.key)).kv
-            if kv is None or kv.create_revision != place.create_revision:
-                return
+            await gone
+        finally:
+            gone.cancel()
+            lost.cancel()
+            await asyncio.wait((gone, lost))
 
 
 async def first_place(kv: Kv, keys: KeyRange) -> KeyValue | None:

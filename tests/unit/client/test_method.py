@@ -2,12 +2,57 @@ from __future__ import annotations
 
 from google.protobuf.descriptor import MethodDescriptor
 
-from kvraft.client import cluster, kv, leader, lease, pipeline, session, stream, watch
+from kvraft.client import (
+    cluster,
+    contacts,
+    groups,
+    kv,
+    leader,
+    lease,
+    pipeline,
+    session,
+    session_watch,
+    sessions,
+    stream,
+    watch,
+)
 from kvraft.client.method import Method
-from kvraft.v1 import client_pb2, cluster_pb2, kv_pb2, lease_pb2, pipeline_pb2
+from kvraft.v1 import (
+    client_pb2,
+    cluster_pb2,
+    contact_pb2,
+    group_pb2,
+    kv_pb2,
+    lease_pb2,
+    pipeline_pb2,
+    session_pb2,
+    user_data_pb2,
+)
 
-MODULES = (cluster, kv, leader, lease, pipeline, session, stream, watch)
-CONTRACT = (client_pb2, cluster_pb2, kv_pb2, lease_pb2, pipeline_pb2)
+MODULES = (
+    cluster,
+    contacts,
+    groups,
+    kv,
+    leader,
+    lease,
+    pipeline,
+    session,
+    session_watch,
+    sessions,
+    stream,
+    watch,
+)
+CONTRACT = (
+    client_pb2,
+    cluster_pb2,
+    contact_pb2,
+    group_pb2,
+    kv_pb2,
+    lease_pb2,
+    pipeline_pb2,
+    session_pb2,
+)
 UNUSED = {"/kvraft.v1.LeaseService/KeepAliveLeases"}
 """A stream for gateways with very many leases; the library renews each by itself."""
 
@@ -23,7 +68,13 @@ def _rpcs() -> dict[str, MethodDescriptor]:
 
 def test_the_library_knows_the_rpcs_of_the_contract_by_path_and_response() -> None:
     rpcs = _rpcs()
-    commands = {field.message_type for field in pipeline_pb2.WriteCommand.DESCRIPTOR.fields}
+    contract = {module.DESCRIPTOR for module in CONTRACT}
+    commands = {
+        field.message_type
+        for command in (pipeline_pb2.WriteCommand, user_data_pb2.UserDataCommand)
+        for field in command.DESCRIPTOR.fields
+        if field.message_type.file in contract
+    }
     in_the_pipeline = {path for path, rpc in rpcs.items() if rpc.input_type in commands}
     assert len(in_the_pipeline) == len(commands), "each is what it would be as a call of its own"
     library = {
@@ -46,10 +97,21 @@ def test_only_what_cannot_change_the_state_is_called_a_read() -> None:
     # A renewal or a registration that comes twice changes no more than one.
     assert reads - {"KeepAliveLease", "RegisterClient", "UnregisterClient"} == {
         "Get",
+        "GetContact",
+        "GetGroup",
         "GetLease",
+        "GetPresence",
+        "GetSession",
+        "ListBlockedUsers",
+        "ListContacts",
+        "ListDevices",
+        "ListGroupMembers",
         "ListLeases",
+        "ListSessions",
+        "ListUserGroups",
         "Range",
         "Status",
         "StreamRange",
         "Watch",
+        "WatchSessions",
     }

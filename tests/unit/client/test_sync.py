@@ -31,6 +31,8 @@ def test_it_has_every_method_with_signature_and_docstring() -> None:
         for blocking_service, service in (
             (blocking.kv, asyncio_client.kv),
             (blocking.cluster, asyncio_client.cluster),
+            (blocking.contacts, asyncio_client.contacts),
+            (blocking.groups, asyncio_client.groups),
         ):
             names = {name for name in dir(service) if not name.startswith("_")}
             assert names == {name for name in dir(blocking_service) if not name.startswith("_")}

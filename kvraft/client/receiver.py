@@ -1,0 +1,341 @@
+"""Receiving the messages of one device, across whatever becomes of the nodes.
+
+The node delivers a message again to every new attachment until its acknowledgement is applied. A receiver
+remembers what it has handed out, so that the application gets each message once in one iteration: what comes
+again is passed over, and if it was acknowledged meanwhile, that is said once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+
+from kvraft.client.errors import Unavailable
+from kvraft.client.message import Delivery, Message
+from kvraft.client.receive_stream import ReceiveStream
+from kvraft.v1 import message_pb2
+
+WINDOW_MESSAGES = 100
+WINDOW_BYTES = 4 << 20
+EPHEMERAL_MAX = 1_000
+"""With so many waiting to be handed out, ephemeral messages are dropped."""
+DETACH_S = 5.0
+"""How long an orderly end waits for the node's word."""
+
+Event = message_pb2.ReceiveEvent
+Command = message_pb2.ReceiveCommand
+
+Session = Callable[[], AbstractAsyncContextManager[int]]
+"""Enters the device's session and says its epoch."""
+
+
+class ReceivedMessage:
+    """A message that was handed out. It stays in the queue until it is acknowledged."""
+
+    __slots__ = ("_receiver", "delivery")
+
+    def __init__(self, receiver: Receiver, delivery: Delivery) -> None:
+        self._receiver = receiver
+        self.delivery = delivery
+
+    @property
+    def message(self) -> Message:
+        return self.delivery.message
+
+    @property
+    def seq(self) -> int:
+        """Its number in the queue; 0: it is ephemeral, and there is nothing to acknowledge."""
+        return self.delivery.seq
+
+    @property
+    def text(self) -> str:
+        """The payload as text."""
+        return self.delivery.message.text
+
+    async def ack(self) -> None:
+        """Acknowledges the message, and waits until it is deleted from the queue on a majority of the nodes.
+        Raises KvraftError if receiving ended before that; the message may come again."""
+        await self._receiver.acknowledge(self.seq)
+
+    def ack_soon(self) -> None:
+        """The same without waiting. The end of the iteration waits for it, as long as a node answers."""
+        self._receiver.acknowledge_soon(self.seq)
+
+    def nack(self, delay_s: float = 0.0, reason: str = "") -> None:
+        """It could not be handled: it is handed out again, at once or after `delay_s` (at most 1 hour). The
+        20th failure of the oldest message makes it a dead letter, with the last `reason` (256 bytes)."""
+        self._receiver.refuse(self.seq, delay_s, reason)
+
+    def __repr__(self) -> str:
+        return f"<ReceivedMessage {self.seq} from {self.message.sender_id!r}>"
+
+
+class _Acks:
+    """What was handed out and not yet confirmed, of one life of the queue."""
+
+    __slots__ = ("confirming", "delivered_seq", "floor", "handed", "refused", "unsaid")
+
+    def __init__(self) -> None:
+        self.handed: dict[int, None] = {}
+        """Messages the application has and has not acknowledged."""
+        self.confirming: dict[int, asyncio.Future[None]] = {}
+        """Messages it has acknowledged, and who waits for that to be applied."""
+        self.unsaid: dict[int, None] = {}
+        """Of these: those that are to be said at the next occasion."""
+        self.refused: dict[int, message_pb2.Nack | None] = {}
+        """Messages it has refused, until they come again; None: that is said."""
+        self.floor = 0
+        self.delivered_seq = 0
+        """The highest number of this attachment: more cannot be said of."""
+
+    def take(self) -> tuple[int, list[int]]:
+        """What is to be said: everything up to a number, and further ones."""
+        sayable = sorted(seq for seq in self.unsaid if seq <= self.delivered_seq)
+        for seq in sayable:
+            del self.unsaid[seq]
+        oldest = min((*self.handed, *self.refused, self.delivered_seq + 1))
+        through = max((seq for seq in sayable if seq < oldest), default=0)
+        return through, [seq for seq in sayable if seq > through]
+
+    def confirm(self, floor: int, seqs: tuple[int, ...] = ()) -> None:
+        self.floor = max(self.floor, floor)
+        for seq in [seq for seq in self.confirming if seq <= floor or seq in seqs]:
+            self._gone(seq)
+        for seq in [seq for seq in self.handed if seq <= floor]:
+            del self.handed[seq]
+        for seq in [seq for seq in self.refused if seq <= floor]:
+            del self.refused[seq]
+
+    def take_refused(self) -> list[message_pb2.Nack]:
+        """What is to be said of these."""
+        nacks = [nack for seq, nack in self.refused.items() if nack is not None and seq <= self.delivered_seq]
+        for nack in nacks:
+            self.refused[nack.seq] = None
+        return nacks
+
+    def passed(self, seq: int) -> None:
+        """The attachment has come to `seq`: what was acknowledged and did not come again before, is gone."""
+        for before in [each for each in self.confirming if self.delivered_seq < each < seq]:
+            self._gone(before)
+        self.delivered_seq = max(self.delivered_seq, seq)
+
+    def _gone(self, seq: int) -> None:
+        waiter = self.confirming.pop(seq)
+        self.unsaid.pop(seq, None)
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        for waiter in self.confirming.values():
+            if not waiter.done():
+                waiter.set_exception(error)
+                # Perhaps its caller is gone.
+                waiter.exception()
+
+
+class Receiver:
+    """Iterates over the messages of a device: `async for message in client.messages.receive(...)`.
+
+    Messages come in the order of the queue, each once in one iteration, whatever becomes of nodes and
+    connections; what is not acknowledged comes again in the next one. At most `window_messages` are handed
+    out without being acknowledged.
+
+    Raises Aborted when the session ends (SESSION_SUPERSEDED, SESSION_CLOSED, SESSION_EXPIRED),
+    Unauthenticated (SESSION_REVOKED), NotFound (DEVICE_NOT_FOUND), and any other KvraftError when no leader
+    was found for `timeout_s`. To leave it early and in good order, wrap the iterator in
+    `contextlib.aclosing`. A receiver is iterated over once.
+    """
+
+    def __init__(
+        self,
+        stream: ReceiveStream,
+        user_id: str,
+        device_id: str,
+        session: Session,
+        *,
+        window_messages: int = WINDOW_MESSAGES,
+        window_bytes: int = WINDOW_BYTES,
+        until_empty: bool = False,
+    ) -> None:
+        self._stream = stream
+        self._user_id = user_id
+        self._device_id = device_id
+        self._session = session
+        self._window_messages = window_messages
+        self._window_bytes = window_bytes
+        self._until_empty = until_empty
+        self._epoch = 0
+        self._attachment_id = 0
+        self._device_revision = 0
+        self._acks = _Acks()
+        self._messages: deque[ReceivedMessage] = deque()
+        self._ready = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._detach: asyncio.Future[None] | None = None
+        self.queue_empty = asyncio.Event()
+        """Set when everything that was queued when it began is handed out and acknowledged."""
+
+    def __aiter__(self) -> AsyncGenerator[ReceivedMessage, None]:
+        return self._receive()
+
+    async def _receive(self) -> AsyncGenerator[ReceivedMessage, None]:
+        async with self._session() as self._epoch:
+            self._attachment_id = self._stream.add(self)
+            try:
+                while True:
+                    while self._messages:
+                        yield self._messages.popleft()
+                    if self._failure is not None:
+                        raise self._failure
+                    if self._until_empty and self.queue_empty.is_set():
+                        return
+                    self._ready.clear()
+                    await self._ready.wait()
+            finally:
+                await self._end()
+
+    async def _end(self) -> None:
+        """Says what is still to be said, and lets go in good order."""
+        try:
+            if self._failure is None:
+                self._detach = asyncio.get_running_loop().create_future()
+                self._stream.say(self._attachment_id)
+                async with asyncio.timeout(DETACH_S):
+                    await self._detach
+        except TimeoutError:
+            pass  # it breaks off, and what was not confirmed comes again
+        finally:
+            self._stream.remove(self._attachment_id)
+            self._acks.fail(
+                Unavailable(
+                    "Receiving ended before the acknowledgement was confirmed; the message may come again.",
+                    reason="CANCELLED",
+                )
+            )
+
+    # --- for the messages -----------------------------------------------------------------------
+
+    async def acknowledge(self, seq: int) -> None:
+        """Raises KvraftError."""
+        waiter = self.acknowledge_soon(seq)
+        if waiter is not None:
+            await asyncio.shield(waiter)
+
+    def acknowledge_soon(self, seq: int) -> asyncio.Future[None] | None:
+        """What tells when it is confirmed; None: it is, or there is nothing to confirm."""
+        acks = self._acks
+        if self._failure is not None and seq > acks.floor:
+            failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            failed.set_exception(self._failure)
+            failed.exception()
+            return failed
+        if seq in acks.handed:
+            del acks.handed[seq]
+            acks.confirming[seq] = asyncio.get_running_loop().create_future()
+            acks.unsaid[seq] = None
+            self._stream.say(self._attachment_id)
+        return acks.confirming.get(seq)
+
+    def refuse(self, seq: int, delay_s: float, reason: str) -> None:
+        if seq in self._acks.handed:
+            del self._acks.handed[seq]
+            nack = message_pb2.Nack(seq=seq, reason=reason)
+            nack.delay.FromMilliseconds(round(delay_s * 1000))
+            self._acks.refused[seq] = nack
+            self._stream.say(self._attachment_id)
+
+    # --- for the stream -------------------------------------------------------------------------
+
+    def attach(self, attachment_id: int) -> Command:
+        # What was refused comes again in any case.
+        self._acks.refused.clear()
+        self._acks.unsaid = dict.fromkeys(self._acks.confirming)
+        if self._detach is not None:
+            self._stream.say(attachment_id)
+        return Command(
+            attach=Command.Attach(
+                attachment_id=attachment_id,
+                user_id=self._user_id,
+                device_id=self._device_id,
+                epoch=self._epoch,
+                window_messages=self._window_messages,
+                window_bytes=self._window_bytes,
+            )
+        )
+
+    def take_commands(self) -> list[Command]:
+        commands = []
+        through, seqs = self._acks.take()
+        nacks = self._acks.take_refused()
+        if through or seqs or nacks:
+            acknowledge = Command.Acknowledge(
+                attachment_id=self._attachment_id, through_seq=through, seqs=seqs, nacks=nacks
+            )
+            commands.append(Command(acknowledge=acknowledge))
+        if self._detach is not None and not self._acks.unsaid:
+            commands.append(Command(detach=Command.Detach(attachment_id=self._attachment_id)))
+        return commands
+
+    def take(self, event: Event) -> None:
+        match event.WhichOneof("event"):
+            case "attached":
+                self._attached(event.attached)
+            case "delivery":
+                self._delivered(event.delivery)
+            case "ack_confirmed":
+                self._acks.confirm(event.ack_confirmed.ack_floor, tuple(event.ack_confirmed.seqs))
+            case "queue_empty":
+                self.queue_empty.set()
+                self._ready.set()
+            case _:
+                pass  # of a later version
+
+    def detached(self) -> None:
+        if self._detach is not None and not self._detach.done():
+            self._detach.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        self._failure = error
+        self._acks.fail(error)
+        self._ready.set()
+        self.detached()
+
+    def _attached(self, attached: Event.Attached) -> None:
+        if attached.device_revision != self._device_revision:
+            # Another life of the device: its numbers began anew, and what was there before is gone.
+            self._device_revision = attached.device_revision
+            self._acks.confirm(1 << 64)
+            self._acks = _Acks()
+        self._acks.confirm(attached.ack_floor)
+        self._acks.delivered_seq = attached.ack_floor
+
+    def _delivered(self, delivery: message_pb2.Delivery) -> None:
+        acks, seq = self._acks, delivery.seq
+        if seq:
+            acks.passed(seq)
+            if seq in acks.confirming:
+                # It was lost, and can be said again now.
+                self._stream.say(self._attachment_id)
+                return
+            if seq in acks.handed:
+                return
+            # In neither place it would count as acknowledged by a higher number.
+            acks.handed[seq] = None
+            acks.refused.pop(seq, None)
+        elif len(self._messages) >= EPHEMERAL_MAX:
+            return
+        self._messages.append(ReceivedMessage(self, Delivery.of(delivery)))
+        self._ready.set()
+
+
+def session_of(epoch: int) -> Session:
+    """A session that somebody else keeps."""
+
+    @contextlib.asynccontextmanager
+    async def session() -> AsyncGenerator[int, None]:
+        yield epoch
+
+    return session
