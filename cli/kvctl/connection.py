@@ -67,13 +67,20 @@ def _failure(error: KvraftError) -> Failure:
 
 def _exit_code(error: KvraftError) -> ExitCode:
     from kvraft.client import (
+        Aborted,
+        AlreadyExists,
         DeadlineExceeded,
+        FailedPrecondition,
         InvalidArgument,
         LeaseExists,
         LeaseLost,
         LeaseNotFound,
+        NotFound,
         OutcomeUnknown,
+        OutOfRange,
+        PermissionDenied,
         ResourceExhausted,
+        Unauthenticated,
         Unavailable,
     )
 
@@ -86,8 +93,12 @@ def _exit_code(error: KvraftError) -> ExitCode:
             return ExitCode.OUTCOME_UNKNOWN
         case ResourceExhausted():
             return ExitCode.REFUSED
-        case LeaseNotFound() | LeaseExists():
+        case LeaseNotFound() | LeaseExists() | NotFound() | AlreadyExists():
             return ExitCode.NOT_FOUND
+        case FailedPrecondition() | Aborted() | OutOfRange():
+            return ExitCode.NOT_FOUND
+        case PermissionDenied() | Unauthenticated():
+            return ExitCode.DENIED
         case LeaseLost():
             return ExitCode.LEASE_LOST
         case _:

@@ -8,8 +8,8 @@ from enum import IntEnum
 class ExitCode(IntEnum):
     OK = 0
     NOT_FOUND = 1
-    """The key or the lease does not exist (or, of `lease grant`, it does), or a comparison of `cas` or `txn`
-    did not hold."""
+    """What it is about does not exist (or, where it was to be made, it does), or is in a state that does not
+    allow it: a comparison of `cas` or `txn`, an etag, an epoch did not hold."""
     USAGE = 2
     """The command line, or what it asks for, is wrong."""
     UNAVAILABLE = 3
@@ -24,6 +24,8 @@ class ExitCode(IntEnum):
     """A command that `watch --exec` ran failed."""
     LEASE_LOST = 8
     """The lock or the leadership that was held was lost."""
+    DENIED = 9
+    """The actor may not do it. Nothing was changed."""
     INTERRUPTED = 130
     """Ctrl-C, as of a process that died of SIGINT."""
     BROKEN_PIPE = 141

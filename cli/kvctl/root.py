@@ -11,16 +11,24 @@ import click
 
 from kvctl.commands.bench import bench
 from kvctl.commands.cas import cas
+from kvctl.commands.check import check
 from kvctl.commands.completion import completion
+from kvctl.commands.contact import contact
 from kvctl.commands.delete import delete
+from kvctl.commands.device import device
 from kvctl.commands.elect import elect
 from kvctl.commands.get import get
+from kvctl.commands.group import group
 from kvctl.commands.lease import lease
 from kvctl.commands.list import list_
 from kvctl.commands.lock import lock
+from kvctl.commands.msg import msg
+from kvctl.commands.presence import presence
 from kvctl.commands.put import put
+from kvctl.commands.session import session
 from kvctl.commands.status import status
 from kvctl.commands.txn import txn
+from kvctl.commands.user import user
 from kvctl.commands.watch import watch
 from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure, report
@@ -61,7 +69,29 @@ class _Root(click.Group):
 
 @click.group(
     cls=_Root,
-    commands=[put, get, delete, list_, cas, txn, watch, lease, lock, elect, status, bench, completion],
+    commands=[
+        put,
+        get,
+        delete,
+        list_,
+        cas,
+        txn,
+        watch,
+        lease,
+        lock,
+        elect,
+        device,
+        session,
+        presence,
+        contact,
+        group,
+        msg,
+        user,
+        check,
+        status,
+        bench,
+        completion,
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -77,7 +107,7 @@ def kvctl() -> None:
     \b
     Exit codes:
       0    done
-      1    the key or the lease does not exist, or a comparison of cas or txn did not hold
+      1    what it is about does not exist (or does, where it should not), or a comparison did not hold
       2    the command line or the request is wrong
       3    unavailable: the cluster could not do it in time; nothing was changed
       4    outcome unknown: a write may have been applied; read before writing again
@@ -85,6 +115,7 @@ def kvctl() -> None:
       6    internal: a node failed in a way it should not
       7    a command that watch --exec ran failed
       8    the lock or the leadership was lost
+      9    the actor may not do it; nothing was changed
       130  interrupted by Ctrl-C
       141  nobody reads the output any more
     """

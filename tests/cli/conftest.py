@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kvctl.root import kvctl
+from tests.cli.served import Served, serving
 from tests.fakes.kv_server import FakeNode, FakeServer
 
 Run = Callable[..., Result]
@@ -34,3 +35,10 @@ def run(server: FakeServer) -> Run:
         return result
 
     return run
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """The machine's own answers, where the fake of `server` would not do."""
+    with serving() as served:
+        yield served
