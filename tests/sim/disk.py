@@ -16,9 +16,16 @@ from typing import Protocol
 
 from kvraft.raft.types import Index, SnapshotMetadata
 from kvraft.storage.errors import StorageError
-from kvraft.storage.interfaces import Applied, Identity, LogWrite, StateStore
+from kvraft.storage.interfaces import (
+    Applied,
+    Cleaned,
+    Identity,
+    InstalledSnapshot,
+    LogWrite,
+    StateStore,
+)
 from kvraft.storage.memory_log import MemoryLog
-from kvraft.storage.state import FIRST_GENERATION, LayeredState, MemoryEngine
+from kvraft.storage.state import FIRST_GENERATION, LayeredState, MemoryEngine, RewriteTarget
 from tests.sim.report import Report
 from tests.sim.timeline import MS_US, Timeline
 
@@ -131,7 +138,9 @@ class SimulatedDisk:
         self._log_queue = _Queue(self)
         self._state_queue = _Queue(self)
         self._told: Callable[[str], None] = lambda _: None
-        self._state: StateStore | None = None
+        self._state: LayeredState | None = None
+        self.generation = FIRST_GENERATION
+        """Of the state."""
         self.slowness = self.flush_slowness = 1.0
         self.is_hung = False
         self.is_failing = False
@@ -146,6 +155,7 @@ class SimulatedDisk:
         installed = self.log.recovered.installed_snapshot
         generation = FIRST_GENERATION if installed is None else installed.generation
         state = self._state = self._open(generation)
+        self.generation = generation
         self.generations = {generation: self.generations[generation]}
         return self.log, state
 
@@ -182,10 +192,41 @@ class SimulatedDisk:
     def flush_state(self, state: StateStore) -> None:
         self._run(self._state_queue, "flush", state.flush, "state_flushed")
 
+    def rewrite_state(self, cleaned: Cleaned) -> None:
+        assert self._state is not None
+        self._state.begin_rewrite(self._new_target, cleaned)
+
+    def _new_target(self) -> RewriteTarget:
+        generation = self.begin_receiving()
+        return RewriteTarget(generation, self.generations[generation], lambda: None)
+
+    def abandon_rewrite(self) -> None:
+        assert self._state is not None
+        rewrite = self._state.rewrite
+        self._state.abandon_rewrite()
+        if rewrite is not None and rewrite.generation:
+            self._discard(rewrite.generation)
+
+    def rebase_log(self, snapshot: InstalledSnapshot) -> None:
+        self._run(self._log_queue, "rebase", lambda: self.log.rebase(snapshot), "log_rebased")
+
+    def exchange_state(self, generation: int, revision: int, time_ms: int) -> None:
+        assert self._state is not None
+        self._state.exchange(revision, time_ms)
+        replaced, self.generation = self.generation, generation
+        self._run(self._state_queue, "discard", lambda: self._discard(replaced), None)
+        self.report.events["state rewritten"] += 1
+
+    @property
+    def is_tidy(self) -> bool:
+        return True
+
     def open_state(self, generation: int) -> StateStore:
         assert self._state is not None
+        self.abandon_rewrite()
         self._state.close()
         self._state = self._open(generation)
+        self.generation = generation
         self._run(self._state_queue, "discard", lambda: self.delete_superseded(generation), None)
         self.report.events["snapshot installed"] += 1
         return self._state
@@ -199,7 +240,7 @@ class SimulatedDisk:
             _Job(kind, self.process.life, effect, (lambda: None) if told is None else lambda: tell(told))
         )
 
-    def _open(self, generation: int) -> StateStore:
+    def _open(self, generation: int) -> LayeredState:
         if generation not in self.generations:
             raise StorageError(f"{self.name}: the log names generation {generation}, but it is not there")
         return LayeredState(self.generations[generation], voters=self._voters, learners=self._learners)

@@ -20,7 +20,14 @@ from kvraft.raft.messages import Message
 from kvraft.raft.ready import RoleChange, SendSnapshot
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Index, NodeId
-from kvraft.storage.interfaces import Identity, LogWrite, StateStore, StateView
+from kvraft.storage.interfaces import (
+    Cleaned,
+    Identity,
+    InstalledSnapshot,
+    LogWrite,
+    StateStore,
+    StateView,
+)
 from tests.sim.checkers.durability import check_persisted, check_promise, check_state_behind_log
 from tests.sim.checkers.states import StateAgreement
 from tests.sim.disk import SimulatedDisk
@@ -330,6 +337,25 @@ class Host:
         if self.world.report.is_traced:
             self.say(f"compacts up to {base_index}")
         self.disk.compact_log(base_index)
+
+    def rewrite_state(self, cleaned: Cleaned) -> None:
+        self.disk.rewrite_state(cleaned)
+
+    def abandon_rewrite(self) -> None:
+        self.disk.abandon_rewrite()
+
+    def rebase_log(self, snapshot: InstalledSnapshot) -> None:
+        self._effect()
+        if self.world.report.is_traced:
+            self.say(f"begins its log anew after {snapshot.metadata.index}")
+        self.disk.rebase_log(snapshot)
+
+    def exchange_state(self, generation: int, revision: int, time_ms: int) -> None:
+        self.disk.exchange_state(generation, revision, time_ms)
+
+    @property
+    def is_tidy(self) -> bool:
+        return self.disk.is_tidy
 
     def open_state(self, generation: int) -> StateStore:
         return self.disk.open_state(generation)

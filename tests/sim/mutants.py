@@ -51,6 +51,7 @@ from kvraft.storage.state.memory_engine import MemoryEngine
 from kvraft.storage.state.store import LayeredState, LayeredView
 from kvraft.v1 import command_pb2
 from tests.sim.disk import SimulatedDisk
+from tests.sim.mail.mutants import MAIL_MUTANTS
 from tests.sim.network import Network
 from tests.sim.simulation import Result, run
 
@@ -216,7 +217,7 @@ def _reads_do_not_wait_for_apply(patch: Patch) -> None:
 def _applied_index_apart_from_data(patch: Patch) -> None:
     def flush(state: LayeredState) -> None:
         assert state._flush is not None
-        state._engine.write(tables.merge(state._flush.tables), state._applied, state._flush.history)
+        state._floor.engine.write(tables.merge(state._flush.tables), state._applied, state._flush.history)
         state._flush.is_written = True
 
     patch.setattr(LayeredState, "flush", flush)
@@ -481,6 +482,7 @@ MUTANTS = (
     Mutant("history trimmed but not told", _history_trimmed_but_not_told),
     Mutant("a parked watch goes on from now", _parked_watches_go_on_from_now),
     Mutant("watches not told of an installed snapshot", _watches_not_told_of_a_snapshot),
+    *(Mutant(name, apply) for name, apply in MAIL_MUTANTS),
 )
 
 
@@ -505,6 +507,7 @@ def hunt(mutant: Mutant, *, only_clients: bool, seeds_max: int = SEEDS_MAX) -> C
 
 
 CHECKERS = {
+    "checker.py": "mail",
     "invariants.py": "laws of Raft",
     "states.py": "digests",
     "ledger.py": "ledger",
@@ -516,6 +519,7 @@ CHECKERS = {
     "transfers.py": "snapshot transfer",
     "watchers.py": "watches",
     "watches.py": "watches",
+    "workload.py": "ledger",
 }
 
 

@@ -13,32 +13,30 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kvraft.machine import kv
 from kvraft.node.settings import NodeSettings
 from kvraft.raft.events import Unreachable
 from kvraft.raft.invariants import ClusterChecker
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Index, NodeId
 from kvraft.storage.interfaces import Identity
-from tests.sim.checkers.ledger import Ledger
-from tests.sim.checkers.linearizability import check_linearizable
-from tests.sim.checkers.revisions import check_revisions
 from tests.sim.checkers.states import StateAgreement
-from tests.sim.checkers.watches import check_watch
-from tests.sim.clients import EVERYTHING, Call, Client, Recorder
-from tests.sim.history import Operation, Outcome, Put, Read, Register, Violation, Write
+from tests.sim.clients import EVERYTHING, Call, Recorder
+from tests.sim.history import Operation, Outcome, Put, Read, Violation, Write
 from tests.sim.host import Clock, Host, World
 from tests.sim.laws import Journal
+from tests.sim.limits import small_limits
+from tests.sim.mail.workload import MailWorkload
 from tests.sim.nemesis import Nemesis
 from tests.sim.network import Network
 from tests.sim.report import Report
 from tests.sim.timeline import MS_US, SECOND_US, Timeline
-from tests.sim.watchers import Watcher, small_queues
+from tests.sim.workload import KvWorkload, Workload
 
 DURATION_S = 60
+MAIL_EVERY = 4
+"""Of so many seeds one is a run of people who write to each other, the others of clients of keys."""
 HEALED_S = 50
 """When the last fault ends."""
-WATCHERS = 4
 RECOVERY_MS_MAX = 5_000
 """Within this every node must serve again after the last fault."""
 
@@ -118,7 +116,7 @@ class Simulation:
             journal=self.journal,
             laws=None if only_clients else ClusterChecker(),
             agreement=None if only_clients else StateAgreement(),
-            settings=_node_settings(chance, self._stream("history")),
+            settings=_node_settings(chance, self._stream("history"), is_mail=seed % MAIL_EVERY == 0),
             raft_settings=_raft_settings(chance),
             learners=learners,
             transfer_cuts=chance.choice((0.0, 0.01, 0.1)),
@@ -131,15 +129,18 @@ class Simulation:
             self.world.hosts[node_id] = Host(self.world, identity, self._stream(f"node {node_id}"), clock)
         self._network.is_up = lambda node_id: self.world.hosts[node_id].is_up
         self._network.on_broken = self._connection_broke
-        self._pace_us = chance.choice((60, 150, 400)) * MS_US
-        self._clients = [
-            Client(number, self.world, self.recorder, self._stream(f"client {number}"), self._pace_us)
-            for number in range(1, chance.randrange(3, 8))
-        ]
-        self._watchers = [
-            Watcher(number, self.world, self._stream(f"watcher {number}"))
-            for number in range(1, WATCHERS + 1)
-        ]
+        pace_us = chance.choice((60, 150, 400)) * MS_US
+        self._workload: Workload
+        if seed % MAIL_EVERY == 0:
+            self._workload = MailWorkload(self.world, self._stream, pace_us=pace_us)
+        else:
+            self._workload = KvWorkload(
+                self.world,
+                self.recorder,
+                self._stream,
+                pace_us=pace_us,
+                clients=chance.randrange(2, 7),
+            )
 
     def _stream(self, name: str) -> random.Random:
         """Chance of its own for each part, so that a change in one does not shift the others."""
@@ -152,7 +153,7 @@ class Simulation:
 
     def run(self) -> None:
         """The whole run. Raises what it finds."""
-        with small_queues():
+        with small_limits():
             for host in self.world.hosts.values():
                 host.boot()
             nemesis = Nemesis(self.world, self._stream("nemesis"))
@@ -162,7 +163,7 @@ class Simulation:
             self.report.say("", "everything is healed")
             self._recover()
             self._settle()
-        self._check()
+        self._workload.check(self.journal)
 
     def _recover(self) -> None:
         """Every node serves a write and a read again, soon; the clients go on meanwhile."""
@@ -174,10 +175,7 @@ class Simulation:
                 waiting = [probe.host.name for probe in probes if not probe.is_served]
                 raise Violation(f"{', '.join(waiting)} did not serve within {RECOVERY_MS_MAX} ms")
             self.timeline.run_until(self.timeline.now_us + 10 * MS_US)
-        for client in self._clients:
-            client.is_stopped = True
-        for watcher in self._watchers:
-            watcher.is_stopped = True
+        self._workload.stop()
 
     def _settle(self) -> None:
         """All nodes come to the same state."""
@@ -192,24 +190,7 @@ class Simulation:
         committed = max(self.journal, default=Index(0))
         if any(applied[0] != committed for applied in states.values()):
             raise Violation(f"entries up to {committed} were applied, but: {states}")
-        for watcher in self._watchers:
-            watcher.check_is_told_all(next(iter(states.values()))[2])
-
-    def _check(self) -> None:
-        operations = self.recorder.operations
-        ledger = Ledger(self.journal, operations)
-        for host in self.world.hosts.values():
-            assert host.replica is not None
-            rows = dict(kv.scan(host.replica.state, b"", b""))
-            if rows != ledger.rows:
-                raise Violation(f"{host.name} holds {rows}, the log says {ledger.rows}")
-        ledger.check()
-        seen = [each for each in operations.values() if not isinstance(each.request, Register)]
-        check_revisions(seen)
-        check_linearizable(seen)
-        for watcher in self._watchers:
-            for story in watcher.stories:
-                check_watch(story, ledger.changes)
+        self._workload.check_is_told_all(next(iter(states.values()))[2])
 
 
 class Contended(random.Random):
@@ -248,10 +229,11 @@ class Probe:
             self._simulation.timeline.after(10 * MS_US, self._attempt)
 
 
-def _node_settings(chance: random.Random, history_chance: random.Random) -> NodeSettings:
+def _node_settings(chance: random.Random, history_chance: random.Random, *, is_mail: bool) -> NodeSettings:
     """Limits so small that each is met all the time."""
     # A write that was lost on its way counts as waiting until its outcome is given up.
-    crowded = chance.random() < 0.3
+    # (People ask for more at a time than a crowded node takes: they would wait for most of the run.)
+    crowded = chance.random() < 0.3 and not is_mail
     return NodeSettings(
         admission_timeout_ms=chance.choice((1_000, 2_000)),
         leaderless_timeout_ms=chance.choice((600, 1_500)),

@@ -6,7 +6,6 @@ may be cut at every step, and its success may stay unknown to the sender, who th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,9 @@ from tests.sim.timeline import MS_US
 if TYPE_CHECKING:
     from tests.sim.host import Host
 
+CHUNKS_MAX = 30
 ROWS_PER_CHUNK = 3
+"""At least, and so many that a transfer has no more than `CHUNKS_MAX` chunks."""
 
 
 def send_snapshot(sender: Host, order: SendSnapshot, view: StateView) -> None:
@@ -39,7 +40,9 @@ class Reception:
         self._receiver_life = receiver.life
         self._order = order
         self._view = view
-        self._unsent: Iterator[tuple[bytes, bytes]] = iter(view.scan(b"", None))
+        rows = list(view.scan(b"", None))
+        self._rows_per_chunk = max(ROWS_PER_CHUNK, len(rows) // CHUNKS_MAX)
+        self._unsent = iter(rows)
         self._rows: list[tuple[bytes, bytes]] = []
         self._generation: int | None = None
         self._is_over = False
@@ -102,7 +105,7 @@ class Reception:
     def _read_chunk(self) -> None:
         if self._is_over:
             return
-        chunk = list(islice(self._unsent, ROWS_PER_CHUNK))
+        chunk = list(islice(self._unsent, self._rows_per_chunk))
         self._rows.extend(chunk)
         self._later(self._next_chunk if chunk else self._finish)
 

@@ -9,14 +9,11 @@ watcher asks another node, or begins anew with the oldest revision that there is
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import pytest
-
+from kvraft.machine import keys
 from kvraft.machine.records import KvRecord
-from kvraft.node import watching
 from kvraft.node.watching import (
     Canceled,
     CancelReason,
@@ -28,24 +25,12 @@ from kvraft.node.watching import (
     WatchStream,
 )
 from kvraft.storage.interfaces import Change as RowChange
-from kvraft.storage.state import history
 from tests.sim.clients import KEYS
 from tests.sim.history import Change, Violation, Watched, WatchStory
 from tests.sim.timeline import MS_US
 
 if TYPE_CHECKING:
     from tests.sim.host import Host, World
-
-
-@contextmanager
-def small_queues() -> Iterator[None]:
-    """For a run the limits of streams and slices are such that it meets them."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watching, "STREAM_BYTES_MAX", 600)
-        patch.setattr(watching, "MERGED_BYTES_MAX", 250)
-        patch.setattr(history, "SLICE_CHANGES", 5)
-        patch.setattr(history, "BLOCK_CHANGES", 7)
-        yield
 
 
 class Watcher:
@@ -134,7 +119,7 @@ class Watcher:
         watched = self._watched
         return WatchOrder(
             watch_id=self.number,
-            bounds=(watched.start, watched.end),
+            bounds=keys.kv_range(watched.start, watched.end),
             start_revision=self._start,
             puts=watched.puts,
             deletes=watched.deletes,
@@ -278,9 +263,9 @@ class _Connection:
 
 
 def _decoded(change: RowChange) -> Change:
-    key, row, previous = change
+    row_key, row, previous = change
     return Change(
-        key,
+        keys.kv_user_key(row_key),
         None if row is None else KvRecord.decode(row),
         None if previous is None else KvRecord.decode(previous),
     )
