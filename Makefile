@@ -66,6 +66,10 @@ test: install ## every test, under 8 minutes on 2 cores
 
 SEEDS ?= 1..300
 
+.PHONY: mail-import
+mail-import: install ## import FILE=messages.jsonl.gz on real nodes while its recipients read and leaders are killed
+	@$(BIN)/python -m tests.cluster.mail_import $(FILE)
+
 .PHONY: sim
 sim: install ## simulated clusters: SEED=7 replays one run with its trace, SEEDS=1..500 runs many
 	@$(BIN)/python -m tests.sim $(or $(SEED),$(SEEDS))
@@ -83,12 +87,21 @@ powerloss: install ## disks that a power cut could leave of real runs, opened an
 	@$(BIN)/python -m tests.powerloss
 
 .PHONY: demo
-demo: install ## three nodes, a killed leader, and a count of what was lost
+demo: install ## three nodes, people who write to one another, a killed leader, and a count
 	$(BIN)/kvraft demo
 
+$(VENV)/.installed-bench: $(VENV)/.installed
+	@echo "installing the clients of other message queues into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
 .PHONY: bench
-bench: install ## ratios against a bare echo and, where installed, etcd
+bench: install $(VENV)/.installed-bench ## ratios against a bare echo and, where installed, etcd
 	$(BIN)/python -m bench
+
+.PHONY: bench-peers
+bench-peers: install $(VENV)/.installed-bench ## RabbitMQ and NATS JetStream alone, where installed
+	$(BIN)/python -m bench.peers
 
 .PHONY: check
 check: lint types protos-check protos-lint ## all read-only checks

@@ -148,7 +148,7 @@ class Importer:
         """Lines that are done before an earlier one is."""
         self._stopped: BaseException | None = None
         self._is_over = False
-        """Nothing new is sent: it was stopped or interrupted."""
+        """Nothing more is sent, not even what was read: it was interrupted, or the cluster is gone."""
 
     async def find_mark(self) -> int:
         """How many lines earlier runs have done. Raises KvraftError."""
@@ -164,18 +164,24 @@ class Importer:
         marking = asyncio.create_task(self._mark_now_and_then())
         sending = [asyncio.create_task(self._send_all(lane)) for lane in self._lanes]
         try:
-            async for number, line in _numbered(lines):
-                if number > first:
-                    await self._add(number, line)
-                if self._is_over:
-                    break
+            try:
+                async for number, line in _numbered(lines):
+                    if number > first:
+                        await self._add(number, line)
+                    if self._stopped is not None:
+                        break
+                for lane in self._lanes:
+                    lane.close()
+                await asyncio.wait(sending)
+            except BaseException:
+                # Interrupted, or the file is broken. What is under way is waited for, so that the mark is true.
+                self._is_over = True
+                for lane in self._lanes:
+                    lane.close()
+                await asyncio.wait(sending)
+                raise
         finally:
-            self._is_over = self._is_over or bool(_cancelling())
-            # Also when it is interrupted: what is under way is waited for, so that the mark is true.
-            for lane in self._lanes:
-                lane.close()
             marking.cancel()
-            await asyncio.wait((marking, *sending))
             await self._mark()
         if self._stopped is not None:
             raise self._stopped
@@ -202,8 +208,7 @@ class Importer:
                 while waiting and not self._is_over:
                     waiting = await self._send(waiting)
             except Exception as error:  # noqa: BLE001 - whatever it is, it ends the import
-                if not self._is_over:
-                    self._stop(error)
+                self._stopped, self._is_over = self._stopped or error, True
             finally:
                 for _ in range(lane.taken):
                     self._room.release()
@@ -274,11 +279,8 @@ class Importer:
             return
         stopped = StoppedError(number, why)
         stopped.__cause__ = cause
-        if not self._is_over:
-            self._stop(stopped)
-
-    def _stop(self, error: BaseException) -> None:
-        self._stopped, self._is_over = error, True
+        # What was read before it is still sent.
+        self._stopped = self._stopped or stopped
 
     def _skip(self, number: int, why: str) -> None:
         self.counts.skipped += 1
@@ -307,11 +309,6 @@ class Importer:
         except KvraftError:
             # The next one, or else the next run, sends some lines once more, which does no harm.
             return
-
-
-def _cancelling() -> int:
-    task = asyncio.current_task()
-    return 0 if task is None else task.cancelling()
 
 
 async def _numbered(lines: IO[bytes]) -> AsyncIterator[tuple[int, bytes]]:

@@ -42,8 +42,9 @@ class Served:
     @contextmanager
     def process(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         command = [sys.executable, "-m", "kvctl", *arguments]
+        pipe = subprocess.PIPE
         with subprocess.Popen(
-            command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, env=self.environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True
         ) as process:
             try:
                 yield process

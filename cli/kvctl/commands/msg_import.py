@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import signal
 import sys
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -107,6 +108,8 @@ async def _import(settings: Settings, plan: Plan, file: str, *, from_start: bool
                     await importer.run(lines, first)
         except StoppedError as error:
             raise _stopped(error, importer.counts) from error
+        except (EOFError, zlib.error) as error:
+            raise OSError(f"{file}: after {importer.counts.done:,} lines: {error}") from error
         except asyncio.CancelledError:
             click.echo(f"kvctl: interrupted, {importer.counts.done:,} lines are done", err=True)
             raise KeyboardInterrupt from None
