@@ -209,6 +209,9 @@ class Sessions:
 
         async with client.sessions.gateway("10.0.0.7:443") as gateway:
             session = await gateway.open("alice", "phone")
-            await gateway.lost.wait()
+            async for message in client.messages.receive("alice", "phone", epoch=session.epoch):
+                ...
+
+        Sessions cost no lease each, and receivers no stream: those of a client share one to the leader.
         """
         return Gateway(self, self._leases.hold(ttl_s), address)

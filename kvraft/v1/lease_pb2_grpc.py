@@ -95,9 +95,9 @@ class LeaseServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RevokeLease(self, request, context):
-        """Ends a lease and deletes its keys, as one revision; of more than 10,000 keys the
-        first 10,000, and the others soon after, as many at a time. One that does not exist:
-        NOT_FOUND with reason LEASE_NOT_FOUND.
+        """Ends a lease, its sessions, and deletes its keys, as one revision; of more than 10,000
+        keys and sessions the first 10,000, and the others soon after, as many at a time. One
+        that does not exist: NOT_FOUND with reason LEASE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -30,6 +30,7 @@ from kvraft.rpc.status import answering_errors
 from kvraft.rpc.users import admin_requests, page_tokens
 from kvraft.rpc.users.checks import check_page_size
 from kvraft.rpc.users.export import export_lines
+from kvraft.rpc.users.pages import foreign_token
 from kvraft.rpc.users.user_service import UserService
 from kvraft.v1 import admin_pb2, admin_pb2_grpc, common_pb2
 
@@ -122,8 +123,10 @@ class AdminServicer(UserService, admin_pb2_grpc.AdminServiceServicer):
     ) -> admin_pb2.ListAuditEntriesResponse:
         page_size = check_page_size(request.page_size)
         page = page_tokens.decode(b"ListAuditEntries", request.page_token)
-        state = await self._fresh(request.consistency, request.min_revision, page.revision)
         start, end = keys.AUDIT
+        if page.after and (len(page.after) != len(keys.audit_key(0)) or not start < page.after < end):
+            raise foreign_token()
+        state = await self._fresh(request.consistency, request.min_revision, page.revision)
         rows = state.scan(start, page.after or end, reverse=True)
         response = admin_pb2.ListAuditEntriesResponse(header=self._header())
         last_key = b""

@@ -8,6 +8,7 @@ from kvraft.machine.results import UserDataResult
 from kvraft.node.node import Node
 from kvraft.rpc.freshness import until_fresh
 from kvraft.rpc.header import ResponseHeaders
+from kvraft.rpc.kv_requests import check_consistency
 from kvraft.rpc.users.user_requests import user_data_command
 from kvraft.storage.errors import StorageError
 from kvraft.storage.interfaces import StateStore
@@ -41,6 +42,7 @@ class UserService:
         """The state, as fresh as it is asked for; of a further page, not older than the page before. It must
         be looked at before anything is awaited again. Raises RequestError."""
         if page_revision:
+            check_consistency(consistency, min_revision)
             await self._node.at_least(max(page_revision, min_revision))
         else:
             await until_fresh(self._node, consistency, min_revision)

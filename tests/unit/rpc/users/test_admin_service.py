@@ -10,7 +10,7 @@ import pytest
 
 from kvraft.machine.users import keys
 from kvraft.node.erasures import ErasureProgress
-from kvraft.rpc.users import admin_service
+from kvraft.rpc.users import admin_service, page_tokens
 from kvraft.v1 import admin_pb2, command_pb2, user_data_pb2
 from tests.unit.rpc.conftest import Failed, Service
 
@@ -256,3 +256,12 @@ def test_audit_entries_come_newest_first_in_pages(service: Service) -> None:
         if not token:
             break
     assert (notes, pages) == (["4", "3", "2", "1", "0"], 3)
+
+
+@pytest.mark.parametrize("after", [b"\x07", b"\x07" + bytes(600), b"\x01" + bytes(8), b"\xff" * 9])
+def test_a_token_of_no_page_is_refused(service: Service, after: bytes) -> None:
+    """It would become a bound of a scan: of a length that no disk knows, or outside of the entries."""
+    token = page_tokens.encode(b"ListAuditEntries", 1, after)
+    with pytest.raises(Failed) as failed:
+        service.call(service.admin.ListAuditEntries, admin_pb2.ListAuditEntriesRequest(page_token=token))
+    assert failed.value.reason == "INVALID_ARGUMENT"
