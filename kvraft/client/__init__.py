@@ -12,8 +12,9 @@ the dataclasses of `results`; `pipeline` sends it together with others, as part 
 What is no single command or key (ranges, leases, the status) takes a call of its own: `failover` carries
 it to an endpoint, and to the next one if that is safe. `status` turns a failed attempt into one of
 `errors`. `stream` reads ranges of any size, `watch` and `session_watch` follow changes (`following`),
-`recipes` are locks and elections on leases, a `gateway` is one lease with many sessions, and `sync` wraps it
-all for code without an event loop.
+`recipes` are locks and elections on leases, a `gateway` is one lease with many sessions, a `receiver` hands
+out the messages of a device, all of a client over one `receive_stream` to the leader, and `sync` wraps it all
+for code without an event loop.
 
 What a caller may rely on:
 
@@ -62,6 +63,7 @@ from kvraft.client.contacts import (
 from kvraft.client.errors import (
     Aborted,
     AlreadyExists,
+    ClientClosed,
     Compacted,
     DeadlineExceeded,
     FailedPrecondition,
@@ -195,6 +197,7 @@ __all__ = [
     "BlockedUser",
     "CheckProgress",
     "Client",
+    "ClientClosed",
     "CloseSessionResult",
     "Compacted",
     "Compare",

@@ -77,7 +77,9 @@ class Client:
         return Barrier(self.kv, name)
 
     async def close(self) -> None:
-        """Ends the calls under way and disconnects."""
+        """Ends the calls under way and disconnects. May be repeated."""
+        if self._failover.is_closed:
+            return
         await self.messages.close()
         await self._pipeline.close()
         await self._failover.close()

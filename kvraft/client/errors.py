@@ -156,5 +156,12 @@ class Unauthenticated(RefusedError):
     """The user was logged out: SESSION_REVOKED."""
 
 
+class ClientClosed(RuntimeError):
+    """The client is closed. A mistake of the caller, but where a block ends that outlived its client."""
+
+    def __init__(self) -> None:
+        super().__init__("the client is closed")
+
+
 class InternalError(KvraftError):
     """A node failed in a way it should not, or what answered is not a kvraft node."""

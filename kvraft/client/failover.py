@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import Message
 
 from kvraft.client.endpoint import Endpoint, parse_endpoints
-from kvraft.client.errors import DeadlineExceeded, KvraftError, OutcomeUnknown, Unavailable
+from kvraft.client.errors import ClientClosed, DeadlineExceeded, KvraftError, OutcomeUnknown, Unavailable
 from kvraft.client.method import Method, ResponseT
 from kvraft.client.pacing import Pacing
 from kvraft.client.status import error_from_status
@@ -106,12 +106,16 @@ class Failover:
             raise error
         await pacing.pause(error)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._closed
+
     async def close(self) -> None:
         self._closed = True
         for endpoint in self._endpoints:
             await endpoint.close()
 
     def check_open(self) -> None:
-        """Raises RuntimeError if the client is closed."""
+        """Raises ClientClosed."""
         if self._closed:
-            raise RuntimeError("the client is closed")
+            raise ClientClosed

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from kvraft.client.errors import KvraftError, LeaseLost, LeaseNotFound, OutcomeUnknown
+from kvraft.client.errors import ClientClosed, KvraftError, LeaseLost, LeaseNotFound, OutcomeUnknown
 
 if TYPE_CHECKING:
     from kvraft.client.lease import Leases
@@ -88,10 +88,11 @@ class HeldLease:
         keeping.cancel()
         await asyncio.wait((keeping,))
         if not self.lost.is_set():
-            with contextlib.suppress(KvraftError):
+            with contextlib.suppress(KvraftError, ClientClosed):
                 await self._leases.revoke(self._lease_id)
         if not keeping.cancelled():
-            keeping.result()  # raises what it ended with, such as that the client was closed before
+            with contextlib.suppress(ClientClosed):
+                keeping.result()  # raises what it ended with
 
     async def _keep(self) -> None:
         while True:

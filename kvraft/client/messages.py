@@ -10,7 +10,7 @@ from functools import partial
 
 import grpc.aio
 
-from kvraft.client.errors import FailedPrecondition, KvraftError, Unavailable
+from kvraft.client.errors import ClientClosed, FailedPrecondition, KvraftError, Unavailable
 from kvraft.client.failover import Failover
 from kvraft.client.leader_endpoint import LeaderEndpoint
 from kvraft.client.listing import PAGE_SIZE, Listing
@@ -226,7 +226,7 @@ class Messages:
             try:
                 yield session.epoch
             finally:
-                with contextlib.suppress(KvraftError):
+                with contextlib.suppress(KvraftError, ClientClosed):
                     await gateway.close(session)
 
     async def pull(

@@ -23,6 +23,7 @@ from google.protobuf.message import Message
 
 from kvraft.client.batches import Batch, ReadBatch, ReadCall, WriteBatch, WriteCall
 from kvraft.client.errors import (
+    ClientClosed,
     DeadlineExceeded,
     KvraftError,
     OutcomeUnknown,
@@ -97,6 +98,7 @@ class Pipeline:
         self._stream: grpc.aio.StreamStreamCall[Message, pipeline_pb2.PipelineResponse] | None = None
         self._runner: asyncio.Task[None] | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     async def write(
         self, command: pipeline_pb2.WriteCommand, name: str
@@ -125,6 +127,7 @@ class Pipeline:
 
     async def close(self) -> None:
         """Ends what is under way, and gives the client's number back."""
+        self._is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
         if self._runner is not None:
@@ -142,6 +145,8 @@ class Pipeline:
         return asyncio.get_running_loop().time() + self._failover.timeout_s
 
     def _start(self) -> None:
+        if self._is_closed:
+            raise ClientClosed
         self._failover.check_open()
         self._due.set()
         if self._runner is None:

@@ -287,6 +287,22 @@ def test_all_receivers_of_a_client_share_a_stream() -> None:
     with_client(scenario)
 
 
+def test_a_client_that_is_closed_ends_what_receives() -> None:
+    async def scenario(_: OneNode, client: Client) -> None:
+        await send(client, "one")
+        async with receiving(client) as messages:
+            (message,) = await take(messages, 1)
+            waiting = asyncio.create_task(take(messages, 1))
+            await asyncio.sleep(0)
+            await client.close()
+            with pytest.raises(Unavailable, match="closed while it received"):
+                await waiting
+            with pytest.raises(Unavailable):
+                await message.ack()
+
+    with_client(scenario)
+
+
 def test_ephemeral_messages() -> None:
     async def scenario(served: OneNode, client: Client) -> None:
         typing = OutgoingMessage(
