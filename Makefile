@@ -27,8 +27,9 @@ $(VENV)/.installed: pyproject.toml
 
 .PHONY: protos
 protos: install ## make kvraft/v1 from protos/
-	rm -f kvraft/v1/*_pb2*.py*
-	$(PROTOC) --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS)
+	@tmp=$$(mktemp -d) && trap 'rm -rf $$tmp' EXIT && \
+	$(PROTOC) --python_out=$$tmp --pyi_out=$$tmp --grpc_python_out=$$tmp $(PROTOS) && \
+	rm -f kvraft/v1/*_pb2*.py* && cp $$tmp/kvraft/v1/* kvraft/v1/
 	@test -f kvraft/v1/__init__.py || echo '"""Generated from protos/ by `make protos`. Never edited."""' > kvraft/v1/__init__.py
 
 .PHONY: protos-check
@@ -99,8 +100,8 @@ $(VENV)/.installed-bench: $(VENV)/.installed
 bench: install $(VENV)/.installed-bench ## ratios against a bare echo and, where installed, etcd
 	$(BIN)/python -m bench
 
-.PHONY: bench-peers
-bench-peers: install $(VENV)/.installed-bench ## RabbitMQ and NATS JetStream alone, where installed
+.PHONY: bench-messages
+bench-messages: install $(VENV)/.installed-bench ## sends against RabbitMQ and NATS JetStream, where installed
 	$(BIN)/python -m bench.peers
 
 .PHONY: check

@@ -13,7 +13,7 @@ _MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 # What gRPC counts beside the request that the server's limit is about.
 _MESSAGE_MARGIN_BYTES = 64 * 1024
 
-_CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
+CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     # A proxy named in the environment would be asked even for 127.0.0.1.
     ("grpc.enable_http_proxy", 0),
     # Repeating is decided in `failover`, where it is known what may be repeated.
@@ -82,5 +82,5 @@ class Endpoint:
 
     def _connected(self) -> grpc.aio.Channel:
         if self._channel is None:
-            self._channel = grpc.aio.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
+            self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
         return self._channel
