@@ -104,6 +104,16 @@ bench: install $(VENV)/.installed-bench ## ratios against a bare echo and, where
 bench-messages: install $(VENV)/.installed-bench ## sends against RabbitMQ and NATS JetStream, where installed
 	$(BIN)/python -m bench.peers
 
+.PHONY: bench-latency
+bench-latency: install ## messages from end to end at a steady rate, and while the leader is killed
+	$(BIN)/python -m bench.latency
+
+USERS ?= 10000 100000
+
+.PHONY: scale
+scale: install ## what does not stay flat: USERS=1000000, or several sizes
+	$(BIN)/python -m bench.scale $(foreach users,$(USERS),--users=$(users))
+
 .PHONY: check
 check: lint types protos-check protos-lint ## all read-only checks
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,9 +29,9 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def cluster(directory: Path) -> Iterator[Cluster]:
-    """Runs three nodes."""
-    ports = free_ports(6)
+def cluster(directory: Path, ports: Sequence[int] | None = None) -> Iterator[Cluster]:
+    """Runs three nodes. `ports`, six of them, for nodes that are started again on what they have."""
+    ports = ports or free_ports(6)
     members = [f"{i + 1}=127.0.0.1:{ports[i]},127.0.0.1:{ports[i + 3]}" for i in range(3)]
     commands = [
         [

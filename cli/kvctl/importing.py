@@ -174,7 +174,7 @@ class Importer:
                     lane.close()
                 await asyncio.wait(sending)
             except BaseException:
-                # Interrupted, or the file is broken. What is under way is waited for, so that the mark is true.
+                # Interrupted, or the file is broken. What is under way is waited for: the mark must be true.
                 self._is_over = True
                 for lane in self._lanes:
                     lane.close()

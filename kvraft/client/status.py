@@ -93,7 +93,7 @@ def error_of_batch(
     error: pipeline_pb2.PipelineError, *, call: str, writes: bool, endpoint: str
 ) -> KvraftError:
     """The error for `call`, one of a batch that failed, or the one that failed alone in its batch."""
-    field = error.field.partition("].")[2] or error.field
+    field = (error.field.partition("].")[2] or error.field).removeprefix("user_data.")
     details = _Details(
         reason=error.reason,
         applied="unknown" if error.maybe_applied else "no",

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
@@ -18,6 +19,7 @@ from kvraft.client.admin import Admin
 from kvraft.client.client import Client
 from kvraft.client.cluster import Cluster
 from kvraft.client.contacts import Contacts
+from kvraft.client.errors import ClientClosed
 from kvraft.client.gateway import Gateway
 from kvraft.client.groups import Groups
 from kvraft.client.held_lease import HeldLease
@@ -53,16 +55,25 @@ class _LoopThread:
     def alive(self) -> bool:
         return not self._loop.is_closed()
 
-    def run(self, work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    def run(self, begin: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
+        """What `begin` makes is made and awaited in the thread: a caller that is interrupted (Ctrl-C) at any
+        moment leaves nothing behind. Raises ClientClosed."""
         if not self.alive:
-            work.close()
-            raise RuntimeError("the client is closed")
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            raise ClientClosed
+        done: Future[ResultT] = Future()
+        tasks: list[asyncio.Task[ResultT]] = []
+
+        def start() -> None:
+            task = self._loop.create_task(begin())
+            tasks.append(task)
+            task.add_done_callback(lambda task: _tell(task, done))
+
+        self._loop.call_soon_threadsafe(start)
         try:
-            return future.result()
+            return done.result()
         finally:
-            # Interrupted (Ctrl-C): nobody waits for the call any more. Otherwise without effect.
-            future.cancel()
+            if not done.done():
+                self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
 
     def call(self, action: Callable[[], None]) -> None:
         """Does something soon, after what was asked for before."""
@@ -70,10 +81,30 @@ class _LoopThread:
             self._loop.call_soon_threadsafe(action)
 
     def stop(self) -> None:
-        self.run(self._loop.shutdown_asyncgens())
+        self.run(self._end_all)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end_all(self) -> None:
+        """Whatever is still under way."""
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._loop.shutdown_asyncgens()
+
+
+def _tell(task: asyncio.Task[ResultT], done: Future[ResultT]) -> None:
+    """What became of a task."""
+    if task.cancelled():
+        done.cancel()
+        done.set_running_or_notify_cancel()
+    elif (error := task.exception()) is not None:
+        done.set_exception(error)
+    else:
+        done.set_result(task.result())
 
 
 class _Blocking(Generic[ServiceT]):
@@ -91,7 +122,7 @@ def _blocking(
 ) -> Callable[Concatenate[_Blocking[ServiceT], P], ResultT]:
     @functools.wraps(method)
     def call(self: _Blocking[ServiceT], /, *args: P.args, **kwargs: P.kwargs) -> ResultT:
-        return self._thread.run(method(self._service, *args, **kwargs))
+        return self._thread.run(lambda: method(self._service, *args, **kwargs))
 
     return call
 
@@ -117,12 +148,12 @@ def _blocking_stream(
 
         try:
             # A thread hand-over per page, not per key.
-            while page := self._thread.run(next_page()):
+            while page := self._thread.run(next_page):
                 yield from page
         except GeneratorExit:
             # The caller left early, so the pages are at a pause and can be closed.
             if self._thread.alive:
-                self._thread.run(close())
+                self._thread.run(close)
             raise
 
     return iterate
@@ -139,11 +170,11 @@ def _in_turn(batches: AsyncGenerator[ItemT, None], thread: _LoopThread) -> Gener
 
     try:
         while True:
-            yield thread.run(next_batch())
+            yield thread.run(next_batch)
     except GeneratorExit:
         # The caller left early, so the batches are at a pause and can be closed.
         if thread.alive:
-            thread.run(close())
+            thread.run(close)
         raise
 
 
@@ -241,13 +272,13 @@ class SyncHeldLease:
         return self._lease.lease_id
 
     def __enter__(self) -> Self:
-        self._thread.run(self._lease.begin())
+        self._thread.run(self._lease.begin)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.run(self._lease.end())
+        self._thread.run(self._lease.end)
 
 
 class SyncLeases(_Blocking[Leases]):
@@ -323,20 +354,20 @@ class SyncGateway:
         self, user_id: str, device_id: str, *, mode: OpenMode = OpenMode.TAKE_OVER, info: bytes = b""
     ) -> Session:
         """Opens the session of a device here. Raises LeaseLost, and what `Sessions.open` does."""
-        return self._thread.run(self._gateway.open(user_id, device_id, mode=mode, info=info))
+        return self._thread.run(lambda: self._gateway.open(user_id, device_id, mode=mode, info=info))
 
     def close(self, session: Session) -> bool:
         """Closes a session of this gateway. False: it has ended, or is another gateway's by now."""
-        return self._thread.run(self._gateway.close(session))
+        return self._thread.run(lambda: self._gateway.close(session))
 
     def __enter__(self) -> Self:
-        self._thread.run(self._gateway.begin())
+        self._thread.run(self._gateway.begin)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.run(self._gateway.end())
+        self._thread.run(self._gateway.end)
 
 
 class SyncSessions(_Blocking[Sessions]):
@@ -393,7 +424,7 @@ class SyncReceivedMessage:
 
     def ack(self) -> None:
         """Acknowledges the message, and waits until that is confirmed. Raises KvraftError."""
-        self._thread.run(self._message.ack())
+        self._thread.run(self._message.ack)
 
     def ack_soon(self) -> None:
         """The same without waiting."""
@@ -429,11 +460,11 @@ class SyncReceiver:
             await messages.aclose()
 
         try:
-            while (message := self._thread.run(next_message())) is not None:
+            while (message := self._thread.run(next_message)) is not None:
                 yield SyncReceivedMessage(message, self._thread)
         finally:
             if self._thread.alive:
-                self._thread.run(close())
+                self._thread.run(close)
 
 
 class SyncMessages(_Blocking[Messages]):
@@ -536,7 +567,7 @@ class SyncClient:
     def close(self) -> None:
         """Ends the calls under way, disconnects, and ends the thread. May be repeated."""
         if self._thread.alive:
-            self._thread.run(self._client.close())
+            self._thread.run(self._client.close)
             self._thread.stop()
 
     def __enter__(self) -> Self:

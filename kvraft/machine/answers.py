@@ -51,6 +51,8 @@ def _fill(stored: command_pb2.StoredAnswer, answer: Answer) -> None:
         case PutResult(previous=previous):
             stored.put.SetInParent()
             _fill_record(stored.put, previous)
+        case UserDataResult(kind=kind, response=response):
+            getattr(stored.user_data, kind).CopyFrom(response)
         case DeleteResult(deleted=deleted, previous=previous):
             stored.delete.deleted = deleted
             _fill_record(stored.delete, previous)
@@ -75,8 +77,6 @@ def _fill(stored: command_pb2.StoredAnswer, answer: Answer) -> None:
             stored.revoke_lease.deleted = count
         case DoneResult():
             stored.done.SetInParent()
-        case UserDataResult(kind=kind, response=response):
-            getattr(stored.user_data, kind).CopyFrom(response)
         case Failed(reason=reason, subject=subject):
             stored.failed.reason = reason.value
             stored.failed.subject = subject

@@ -109,6 +109,10 @@ class Machine:
         match command.WhichOneof("command"):
             case "put":
                 result = kv.put(space, command.put)
+            case "user_data":
+                users = UserSpace(space, self.clock_ms, self.touched)
+                result = user_data.apply(users, command.user_data)
+                changed = users.changed
             case "delete":
                 result = kv.delete(space, command.delete)
             case "delete_range":
@@ -137,10 +141,6 @@ class Machine:
                 users = UserSpace(space, self.clock_ms, self.touched)
                 result = lease_commands.revoke(users, command.revoke_lease)
                 changed = not isinstance(result, Failed)
-            case "user_data":
-                users = UserSpace(space, self.clock_ms, self.touched)
-                result = user_data.apply(users, command.user_data)
-                changed = users.changed
             case "expire":
                 result, changed = DoneResult(), self._expire(space, command.expire, term)
             case kind:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -31,6 +32,8 @@ RESPONSE_BYTES_MAX = 3 << 20
 SMALL_ANSWER_BYTES = 200
 """An answer without values, of which a whole batch fits beside the others."""
 
+Made = TypeVar("Made")
+
 _COMMANDS: dict[str, Callable[[Any], Write]] = {
     "delete": kv_requests.delete_command,
     "delete_range": kv_requests.delete_range_command,
@@ -39,7 +42,6 @@ _COMMANDS: dict[str, Callable[[Any], Write]] = {
     "txn": txn_requests.txn_command,
     "grant_lease": lease_requests.grant_command,
     "revoke_lease": lease_requests.revoke_command,
-    "user_data": user_requests.pipelined_command,
 }
 _RESPONSES: dict[str, Callable[[Any, Result], Message]] = {
     "put": kv_responses.put,
@@ -50,7 +52,6 @@ _RESPONSES: dict[str, Callable[[Any, Result], Message]] = {
     "txn": txn_responses.txn_response,
     "grant_lease": lease_responses.grant_lease,
     "revoke_lease": lease_responses.revoke_lease,
-    "user_data": user_requests.pipelined_response,
 }
 
 
@@ -96,14 +97,17 @@ def _add(
     if kind is None:
         raise invalid(f"writes.commands[{position}]", "is empty; set one of its fields")
     request = getattr(each, kind)
-    if kind != "user_data" and request.HasField("request_id"):
+    if kind == "user_data":
+        # Its request is the command: nothing is to be translated.
+        return _named(position, kind, partial(user_requests.fill_pipelined, command.user_data), request)
+    if request.HasField("request_id"):
         _refuse_number(position, kind)
     write = _named(position, kind, _COMMANDS[kind], request)
     command.MergeFromString(write.command)
     return write.grows_state
 
 
-def _named(position: int, kind: str, make: Callable[[Any], Write], request: Message) -> Write:
+def _named(position: int, kind: str, make: Callable[[Any], Made], request: Message) -> Made:
     try:
         return make(request)
     except RequestError as error:
@@ -138,13 +142,16 @@ def write_results(
             continue
         kind = command.WhichOneof("command")
         assert kind is not None
-        answered = _RESPONSES[kind](getattr(command, kind), result)
+        answered = getattr(added, kind)
+        if kind == "user_data":
+            user_requests.fill_response(answered, command.user_data, result)
+        else:
+            answered.CopyFrom(_RESPONSES[kind](getattr(command, kind), result))
         size_bytes = answered.ByteSize()
         if size_bytes > max(bytes_left, SMALL_ANSWER_BYTES) and bytes_left < RESPONSE_BYTES_MAX:
-            fill_error(added.error, answer_too_large())
+            fill_error(added.error, answer_too_large())  # takes the place of the answer
             continue
         bytes_left -= size_bytes
-        getattr(added, kind).CopyFrom(answered)
         if kind == "user_data":
             # A message that was sent before has the revision of the first time.
             added.revision = added.user_data.send_message.header.revision or answer.revision

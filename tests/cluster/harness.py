@@ -42,6 +42,11 @@ class Cluster:
         for node_id in self.members:
             self.start(node_id)
         await self.leader()
+
+        async def all_serve() -> bool:
+            return len(await self.statuses()) == len(self.members)
+
+        await eventually(all_serve, "every node serves")
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kvraft.client import Client, KeyRange, LeaseNotFound
+from kvraft.client import Client, KeyRange, LeaseLost, LeaseNotFound
 from tests.cluster.harness import PATIENCE_S, Cluster, eventually
 
 pytestmark = pytest.mark.slow
@@ -84,7 +84,7 @@ def test_a_lock_passes_on_when_its_holder_dies(tmp_path: Path) -> None:
             async with asyncio.timeout(PATIENCE_S), client.lock("name", ttl_s=2) as second:
                 assert second.fencing_token > first.fencing_token
             assert first.lost.is_set()
-            with pytest.raises(RuntimeError, match="closed"):
+            with pytest.raises(LeaseLost):
                 await first.__aexit__(None, None, None)
             assert await _count(client) == 0
 

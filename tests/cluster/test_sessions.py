@@ -51,8 +51,7 @@ async def connect_everybody(client: Client) -> tuple[int, int]:
         epoch = max(epoch, *(session.epoch for session in opened))
     assert not gateway.lost.is_set(), "the gateway could not keep its lease: the test proves nothing"
     await client.close()  # it renews no more, and revokes nothing
-    with pytest.raises(RuntimeError, match="closed"):
-        await gateway.end()
+    await gateway.end()
     return gateway.lease_id, epoch + 1
 
 

@@ -26,9 +26,9 @@ def enqueue(
     """Puts a message into queues that have room, at least one, and closes them; its number in each, or 0 if
     it waits until `due_ms`. `expire_ms` 0: it lives the default time. The message is stored inside the entry
     of a single queue, and once beside the entries of several."""
-    entry = user_data_pb2.EntryRow(
-        size_bytes=size_bytes, expire_ms=expire_ms, accept_ms=space.clock_ms, revision=space.revision
-    )
+    entry = user_data_pb2.EntryRow()  # by fields: half the time of keywords, for every message on every node
+    entry.size_bytes, entry.expire_ms = size_bytes, expire_ms
+    entry.accept_ms, entry.revision = space.clock_ms, space.revision
     if collapse_key:
         entry.collapse_key = collapse_key
     if message.request_receipt:

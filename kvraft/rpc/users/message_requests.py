@@ -35,6 +35,9 @@ BATCH_MESSAGES_MAX = 100
 # From the year 1 to the year 9999, as google.protobuf.Timestamp says.
 _TIMESTAMP_S = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(1_000_000_000)
+# Asked of every message: the enums themselves would make a list each time.
+_VIEWS = frozenset(message_pb2.SendView.values())
+_CONTENT_TYPES = frozenset(message_pb2.ContentType.values())
 
 
 def check_stored_send(request: message_pb2.SendMessageRequest) -> None:
@@ -57,7 +60,7 @@ def check_send(request: message_pb2.SendMessageRequest) -> None:
     if request.HasField("deliver_time"):
         _check_timestamp("deliver_time", request.deliver_time)
     check_bytes("collapse_key", request.collapse_key, COLLAPSE_KEY_BYTES_MAX)
-    if request.view not in message_pb2.SendView.values():
+    if request.view not in _VIEWS:
         raise invalid("view", f"is {request.view}, which this node does not know")
     if not request.ephemeral:
         return
@@ -85,7 +88,7 @@ def _check_message(message: message_pb2.Message) -> None:
     kind = message.content_type
     if kind == message_pb2.CONTENT_TYPE_RECEIPT:
         raise invalid("message.content_type", "is RECEIPT; receipts are made by kvraft")
-    if not kind or kind not in message_pb2.ContentType.values():
+    if not kind or kind not in _CONTENT_TYPES:
         raise invalid("message.content_type", f"is {kind}, which is no type that this node knows")
     check_bytes("message.payload", message.payload, PAYLOAD_BYTES_MAX)
     if message.HasField("media"):

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from kvraft.errors import RequestError
 from kvraft.machine.results import Result, UserDataResult
 from kvraft.rpc.kv_requests import Write, invalid, number
 from kvraft.rpc.users import (
@@ -80,35 +81,52 @@ def user_data_command(kind: str, request: Any) -> Write:
 
 def pipelined_command(request: user_data_pb2.UserDataCommand) -> Write:
     """The command of one of a batch."""
+    command = command_pb2.Command()
+    grows_state = fill_pipelined(command.user_data, request)
+    return Write(command.SerializeToString(), grows_state)
+
+
+def fill_pipelined(command: user_data_pb2.UserDataCommand, request: user_data_pb2.UserDataCommand) -> bool:
+    """Makes of an empty command that of one of a batch; whether a full disk forbids it."""
     kind = request.WhichOneof("command")
     if kind is None:
         raise invalid("command", "is not set, or is of a kind that this node does not know")
+    check = _check_of(kind)
     inner = getattr(request, kind)
-    if kind in _CHECKS and inner.HasField("request_id"):
+    if inner.HasField("request_id"):
         raise invalid(f"{kind}.request_id", "is set; inside a batch the batch has the number")
-    command = command_pb2.Command()
-    _fill(command.user_data, kind, inner)
-    return Write(command.SerializeToString(), kind not in _FREEING)
+    try:
+        check(inner)
+    except RequestError as error:
+        if error.field is None:
+            raise
+        problem = str(error).removeprefix(error.field).lstrip()
+        raise invalid(f"{kind}.{error.field}", problem) from None
+    command.CopyFrom(request)
+    command.DiscardUnknownFields()
+    return kind not in _FREEING
 
 
-def pipelined_response(
-    request: user_data_pb2.UserDataCommand, result: Result
-) -> user_data_pb2.UserDataResponse:
+def fill_response(
+    response: user_data_pb2.UserDataResponse, request: user_data_pb2.UserDataCommand, result: Result
+) -> None:
     """What one of a batch is answered."""
     assert isinstance(result, UserDataResult), result
-    response = user_data_pb2.UserDataResponse()
     getattr(response, result.kind).CopyFrom(result.response)
     if result.kind == "send_message":
         show_sent(request.send_message, response.send_message)
-    return response
 
 
 def _fill(command: user_data_pb2.UserDataCommand, kind: str, request: Message) -> None:
-    check = _CHECKS.get(kind)
-    if check is None:
-        raise invalid(kind, "is not a command of clients")
-    check(request)
+    _check_of(kind)(request)
     filled = getattr(command, kind)
     filled.CopyFrom(request)
     filled.ClearField("request_id")
     filled.DiscardUnknownFields()
+
+
+def _check_of(kind: str) -> Callable[[Any], None]:
+    check = _CHECKS.get(kind)
+    if check is None:
+        raise invalid(kind, "is not a command of clients")
+    return check

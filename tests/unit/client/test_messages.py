@@ -451,3 +451,13 @@ def test_the_blocking_client_receives_too() -> None:
     finally:
         leave.set()
         thread.join()
+
+
+def test_a_refusal_names_the_field_of_the_request() -> None:
+    async def scenario(_: OneNode, client: Client) -> None:
+        with pytest.raises(InvalidArgument) as refused:
+            await client.messages.send("x" * 65, to="bob", text="hello")
+        (violation,) = refused.value.violations
+        assert violation.field == "message.sender_id"
+
+    with_client(scenario)

@@ -257,7 +257,7 @@ class TestPipeline:
         )
         assert sent.device_results[0].user_id == "bob"
         assert not ephemeral
-        assert seen[2].error.field == "writes.commands[0].user_data.ephemeral"
+        assert seen[2].error.field == "writes.commands[0].user_data.send_message.ephemeral"
 
     @staticmethod
     def _write(service: Service, commands: list[pipeline_pb2.WriteCommand]) -> Any:
