@@ -308,8 +308,7 @@ class _Server:
                 replica.no_space = no_space
                 logger.warning("disk space", free_bytes=free, writes_refused=no_space)
             self._role_changed.clear()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._role_changed.wait(), WATCH_INTERVAL_S)
+            await until_set(self._role_changed, WATCH_INTERVAL_S)
 
     async def _set_health(self, serving: bool) -> None:
         status = (
@@ -347,6 +346,14 @@ class _Server:
         if failure is not None:
             raise failure
         logger.info("stopped")
+
+
+async def until_set(event: asyncio.Event, seconds: float) -> None:
+    """Waits for an event, or for so long. (`asyncio.wait_for` of Python 3.11 swallows a cancellation that
+    comes together with the event, and whoever awaits the cancelled task then waits for ever.)"""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _open_log(directory: DataDirectory, identity: Identity, segment_bytes: int) -> SegmentedLog:

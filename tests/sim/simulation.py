@@ -33,7 +33,7 @@ from tests.sim.timeline import MS_US, SECOND_US, Timeline
 from tests.sim.workload import KvWorkload, Workload
 
 DURATION_S = 60
-MAIL_EVERY = 4
+MAIL_EVERY = 5
 """Of so many seeds one is a run of people who write to each other, the others of clients of keys."""
 HEALED_S = 50
 """When the last fault ends."""

@@ -15,10 +15,16 @@ from tests.sim.simulation import run
 SEEDS = 30
 RARE = {
     "answer NOT_APPLIED",
+    "attachment closed SESSION_EXPIRED",
+    "attachment closed SESSION_REVOKED",
     "crash in a flush",
     "crash kept an unconfirmed compaction",
     "crash lost a compaction",
     "discard",
+    "message dead",
+    "message purged",
+    "queue purged",
+    "send QUEUE_FULL",
     "snapshot answer lost",
     "snapshot not wanted",
     "snapshot superseded",

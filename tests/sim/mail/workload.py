@@ -15,6 +15,8 @@ from tests.sim.mail.people import Moods, Sender, register_everybody
 from tests.sim.mail.story import Story
 from tests.sim.timeline import MS_US
 
+SLOWER = 2
+"""Than clients of keys: a message costs a run several entries, for its deliveries and acknowledgements."""
 GOODBYE_US = 2_500 * MS_US
 """After the end of everything else: by then each device is connected again."""
 
@@ -28,7 +30,7 @@ class MailWorkload:
         chance = stream("people")
         register_everybody(world, chance)
         self._senders = [
-            Sender(number, world, self._story, stream(f"sender {number}"), pace_us)
+            Sender(number, world, self._story, stream(f"sender {number}"), SLOWER * pace_us)
             for number in range(1, chance.randrange(2, 5))
         ]
         self._moods = Moods(world, self._story, stream("moods"))
