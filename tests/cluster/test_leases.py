@@ -13,7 +13,7 @@ from kvraft.client import Client, KeyRange, LeaseLost, LeaseNotFound
 from tests.cluster.harness import PATIENCE_S, Cluster, eventually
 
 pytestmark = pytest.mark.slow
-TTL_S = 3.0
+TTL_S = 6.0
 
 
 def test_a_lease_that_is_kept_alive_outlives_three_leaders(tmp_path: Path) -> None:

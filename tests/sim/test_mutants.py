@@ -7,10 +7,8 @@ import pytest
 from tests.sim.mutants import MUTANTS, hunt
 
 QUICK = {
-    "append answered before fsync": "durability",
     "read served before its index is applied": "ledger",
     "group given to a leader twice": "ledger",
-    "snapshot installed under the index after": "digests",
     "history trimmed but not told": "watches",
 }
 
