@@ -17,11 +17,12 @@ _REFERENCES = struct.Struct(">I")
 
 
 def add(space: UserSpace, owner: str, message: message_pb2.Message, references: int) -> int:
-    """Writes a body that so many entries refer to; its id. One command adds one body at most to an owner."""
-    body_key = keys.body_key(owner, space.revision)
+    """Writes a body that so many entries refer to; its id."""
+    body_id = space.new_body_id()
+    body_key = keys.body_key(owner, body_id)
     space.put(body_key, message.SerializeToString(deterministic=True), None)
     space.put(keys.body_references_key(body_key), _REFERENCES.pack(references), None)
-    return space.revision
+    return body_id
 
 
 def read(state: StateReader, owner: str, body_id: int) -> message_pb2.Message:

@@ -37,7 +37,7 @@ class UserSpace:
 
     Commands look before they write (`kvraft.machine.users`): there is nothing to take back."""
 
-    __slots__ = ("changed", "clock_ms", "revision", "space", "state", "touched")
+    __slots__ = ("_bodies", "changed", "clock_ms", "revision", "space", "state", "touched")
 
     def __init__(self, space: KvSpace, clock_ms: int, touched: Touched) -> None:
         self.space = space
@@ -47,6 +47,12 @@ class UserSpace:
         self.clock_ms = clock_ms
         self.touched = touched
         self.changed = False
+        self._bodies = 0
+
+    def new_body_id(self) -> int:
+        """Of a body that this command adds: by its revision, and its number among those of the command."""
+        self._bodies += 1
+        return self.revision << 16 | self._bodies
 
     def get(self, row_key: bytes) -> bytes | None:
         return self.state.get(row_key)

@@ -318,3 +318,23 @@ def test_nothing_is_left_of_a_queue_whose_device_is_removed(store: MessageStore)
     store.register("bob", "laptop")
     store.send()
     assert store.seqs("bob", "laptop") == [1]
+
+
+def test_several_receipts_of_one_acknowledgement_are_bodies_of_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sender with two devices, and more messages than one receipt holds: each is shared by two queues."""
+    monkeypatch.setattr(receipts, "MESSAGES_MAX", 2)
+    store = MessageStore(("bob", "phone"), ("ada", "phone"), ("ada", "pad"))
+    for number in range(1, 6):
+        store.send(f"m{number}", sender_id="ada", request_receipt=True)
+    store.acknowledge(5)
+
+    for device_id in ("phone", "pad"):
+        told = [list(receipt_of(each).message_ids) for each in store.live("ada", device_id)]
+        assert told == [["m1", "m2"], ["m3", "m4"], ["m5"]]
+    check_laws(store.state)
+    for device_id in ("phone", "pad"):
+        store.acknowledge(3, user_id="ada", device_id=device_id)
+    assert store.bodies() == 0
+    check_laws(store.state)
