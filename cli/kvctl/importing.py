@@ -217,9 +217,6 @@ class Importer:
         """Sends what waits; what has to be sent again, because a queue before it was full."""
         from kvraft.client import KvraftError
 
-        if self._plan.register:
-            users = {user for _, message in waiting for user in (message.sender_id, message.to) if user}
-            await asyncio.gather(*map(self._known, users))
         results = await self._patiently([message for _, message in waiting])
         full: Waiting = []
         for (number, message), result in zip(waiting, results, strict=True):
@@ -248,6 +245,9 @@ class Importer:
         gives_up_s = time.monotonic() + self._plan.patience_s
         while True:
             try:
+                if self._plan.register:
+                    users = {user for each in messages for user in (each.sender_id, each.to) if user}
+                    await asyncio.gather(*map(self._known, users))
                 return await self._client.messages.send_in_order(messages)
             except (Unavailable, DeadlineExceeded, OutcomeUnknown, ResourceExhausted):
                 # Sent again, those that were accepted are found to be duplicates.
@@ -258,7 +258,8 @@ class Importer:
     async def _known(self, user_id: str) -> None:
         """Every user has a device from now on."""
         task = self._users.get(user_id)
-        if task is None:
+        # One that failed is tried again: it may have been the cluster.
+        if task is None or (task.done() and task.exception() is not None):
             task = self._users[user_id] = asyncio.create_task(self._register(user_id))
         await asyncio.shield(task)
 
