@@ -213,8 +213,8 @@ def test_segments_are_filled_up_to_the_last_byte(tmp_path: Path) -> None:
         log.append(write(2, 2))
         log = reopen(log, directory)
         assert all_entries(log, 1, 2) == [entry(1, data=b"x" * length), entry(2)]
+        log.close()  # a first segment that holds nothing is deleted in the background
         assert all(path.stat().st_size % SEGMENT_BYTES == 0 for path in segments(directory))
-        log.close()
 
 
 def test_an_installed_snapshot_empties_the_log_and_keeps_the_hard_state(tmp_path: Path) -> None:
