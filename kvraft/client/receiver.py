@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 
-from kvraft.client.errors import Unavailable
+from kvraft.client.errors import KvraftError, OutcomeUnknown
 from kvraft.client.message import Delivery, Message
 from kvraft.client.receive_stream import ReceiveStream
 from kvraft.v1 import message_pb2
@@ -57,7 +57,8 @@ class ReceivedMessage:
 
     async def ack(self) -> None:
         """Acknowledges the message, and waits until it is deleted from the queue on a majority of the nodes.
-        Raises KvraftError if receiving ended before that; the message may come again."""
+        Raises OutcomeUnknown if receiving ended before that: if it was not applied, the message comes again.
+        Raises what receiving ended with if it had ended before."""
         await self._receiver.acknowledge(self.seq)
 
     def ack_soon(self) -> None:
@@ -128,10 +129,19 @@ class _Acks:
         if not waiter.done():
             waiter.set_result(None)
 
-    def fail(self, error: BaseException) -> None:
-        for waiter in self.confirming.values():
+    def fail(self, error: BaseException | None) -> None:
+        """Receiving ends, because of `error` or in good order. Which of these acknowledgements reached the
+        log nobody says any more."""
+        why = "" if error is None else f" {error}"
+        for seq, waiter in self.confirming.items():
             if not waiter.done():
-                waiter.set_exception(error)
+                failure = OutcomeUnknown(
+                    f"Receiving ended before the acknowledgement of message {seq} was confirmed: it may have "
+                    f"been applied, else the message comes again.{why}",
+                    reason=error.reason if isinstance(error, KvraftError) else "CANCELLED",
+                )
+                failure.__cause__ = error
+                waiter.set_exception(failure)
                 # Perhaps its caller is gone.
                 waiter.exception()
 
@@ -209,12 +219,7 @@ class Receiver:
             pass  # it breaks off, and what was not confirmed comes again
         finally:
             self._stream.remove(self._attachment_id)
-            self._acks.fail(
-                Unavailable(
-                    "Receiving ended before the acknowledgement was confirmed; the message may come again.",
-                    reason="CANCELLED",
-                )
-            )
+            self._acks.fail(None)
 
     # --- for the messages -----------------------------------------------------------------------
 

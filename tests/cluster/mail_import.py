@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kvraft.client import Aborted, Client
+from kvraft.client import Aborted, Client, OutcomeUnknown
 from tests.cluster.harness import Cluster, eventually
 
 DEVICE = "main"
@@ -42,12 +42,20 @@ class Inbox:
     """Ids, in the order of the file."""
     acknowledged: list[str] = field(default_factory=list)
     is_taken_over: bool = False
-    """What such a one has is only what is confirmed."""
+    """What such a one has is only what is confirmed, or does not come again."""
+    in_doubt: str | None = None
+    """Of such a one: the message whose acknowledgement is not confirmed."""
     task: asyncio.Task[None] | None = None
 
     @property
     def is_complete(self) -> bool:
         return len(self.acknowledged) >= len(self.expected)
+
+    def settle(self) -> None:
+        """The message in doubt is acknowledged."""
+        if self.in_doubt is not None:
+            self.acknowledged.append(self.in_doubt)
+            self.in_doubt = None
 
 
 @dataclass
@@ -131,13 +139,18 @@ async def _read(inbox: Inbox, client: Client) -> None:
     careful = inbox.is_taken_over
     try:
         async for message in client.messages.receive(inbox.user_id, DEVICE):
+            message_id = message.message.message_id
             if careful:
+                if inbox.in_doubt != message_id:
+                    inbox.settle()  # of the reader before: it did not come again, so it was acknowledged
+                inbox.in_doubt = message_id
                 await message.ack()
-                inbox.acknowledged.append(message.message.message_id)
+                if inbox.in_doubt == message_id:
+                    inbox.settle()
             else:
-                inbox.acknowledged.append(message.message.message_id)
+                inbox.acknowledged.append(message_id)
                 message.ack_soon()
-    except Aborted as error:
+    except (Aborted, OutcomeUnknown) as error:
         if error.reason != "SESSION_SUPERSEDED" or not careful:
             raise
 

@@ -16,6 +16,7 @@ from kvraft.client import (
     InvalidArgument,
     Media,
     NotFound,
+    OutcomeUnknown,
     OutgoingMessage,
     Receipt,
     ReceivedMessage,
@@ -240,6 +241,25 @@ def test_without_a_leader_it_fails_in_time() -> None:
             with pytest.raises(Unavailable) as failed:
                 await anext(messages)
         assert failed.value.reason == "NO_LEADER"
+
+    with_client(scenario)
+
+
+def test_an_acknowledgement_under_way_when_receiving_ends_may_have_been_applied() -> None:
+    async def scenario(served: OneNode, client: Client) -> None:
+        await send(client, "1")
+        async with receiving(client) as messages:
+            (first,) = await take(messages, 1)
+            served.node.replica.leads = False
+            served.node.replica.raft.leader_id = 0
+            served.node.replica.deliveries.lose_leadership(0)
+            acknowledging = asyncio.ensure_future(first.ack())
+            with pytest.raises(Unavailable):
+                await anext(messages)
+            with pytest.raises(OutcomeUnknown) as unknown:
+                await acknowledging
+        assert (unknown.value.reason, unknown.value.applied) == ("NO_LEADER", "unknown")
+        assert isinstance(unknown.value.__cause__, Unavailable)
 
     with_client(scenario)
 
