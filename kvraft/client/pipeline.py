@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from functools import partial
 
 import grpc.aio
@@ -44,6 +44,10 @@ _PIPELINE = Method(
 BATCHES_MAX = 2
 """Of a kind, under way: one on the disks while the next one travels. More would only be smaller."""
 BATCH_CALLS_MAX = 1_000
+SHARED_CALLS_MIN = 256
+"""Up to so many calls travel in one batch if they can; of more, each batch has its even share. Otherwise one
+batch would have nearly all of a crowd for ever, since those who are answered together call again together,
+and the client would rest while the nodes work, and they while it does."""
 REQUEST_BYTES_MAX = 4 << 20
 """Of one command, as the nodes have it."""
 BATCH_BYTES_MAX = 1 << 20
@@ -232,10 +236,17 @@ class Pipeline:
             self._session.ended(batch.number)
         self._due.set()
 
+    def _share(self, waiting: Sized, kind: type[Batch]) -> int:
+        """How many of those that wait the next batch of a kind may have."""
+        under_way = sum(len(batch.calls) for batch in self._under_way.values() if isinstance(batch, kind))
+        even = -(-(len(waiting) + under_way) // BATCHES_MAX)
+        return min(BATCH_CALLS_MAX, max(SHARED_CALLS_MIN, even))
+
     def _take_writes(self) -> list[WriteCall]:
         taken: list[WriteCall] = []
         size_bytes = 0
-        while self._writes and len(taken) < BATCH_CALLS_MAX:
+        calls_max = self._share(self._writes, WriteBatch)
+        while self._writes and len(taken) < calls_max:
             call = self._writes[0]
             size_bytes += call.size_bytes
             if taken and size_bytes > BATCH_BYTES_MAX:
@@ -248,7 +259,8 @@ class Pipeline:
     def _take_reads(self) -> list[ReadCall]:
         """Reads of one consistency."""
         taken: list[ReadCall] = []
-        while self._reads and len(taken) < BATCH_CALLS_MAX:
+        calls_max = self._share(self._reads, ReadBatch)
+        while self._reads and len(taken) < calls_max:
             if taken and self._reads[0].consistency != taken[0].consistency:
                 break
             call = self._reads.popleft()

@@ -194,6 +194,24 @@ def test_calls_that_run_together_travel_together(server: FakeServer, node: FakeN
     assert last.sequence - last.first_unacknowledged <= 2
 
 
+@pytest.mark.parametrize(("callers", "largest"), [(200, 200), (600, 300), (3_000, 1_000)])
+def test_a_crowd_is_shared_evenly_by_the_batches_under_way(
+    server: FakeServer, node: FakeNode, callers: int, largest: int
+) -> None:
+    async def caller(client: Client) -> None:
+        for _ in range(3):
+            await client.kv.get(b"k")
+
+    async def run() -> None:
+        async with Client(server.endpoint) as client:
+            await asyncio.gather(*(caller(client) for _ in range(callers)))
+
+    asyncio.run(run())
+    sizes = [len(batch.reads.keys) for batch in node.batches]
+    assert sum(sizes) == 3 * callers
+    assert max(sizes) == largest
+
+
 def test_one_bad_command_does_not_spoil_the_others(server: FakeServer, node: FakeNode) -> None:
     violation = ("writes.commands[1].put.key", "is empty")
     node.failures["Put"].extend(
