@@ -31,7 +31,7 @@ from kvraft.v1 import command_pb2
 LOOK_INTERVAL_MS = 500
 CLIENTS_INTERVAL_MS = 60_000
 CANDIDATES_MAX = 100
-"""Leases, and clients, of one entry. If there are more, the next entry follows when it is applied."""
+"""Leases, and clients, of one entry. What is left is found when it is applied."""
 
 
 class Proposer(Protocol):
@@ -50,15 +50,13 @@ class Proposer(Protocol):
 class Expiry:
     """The watch over what is to end, of one replica."""
 
-    __slots__ = ("_clients_due_ms", "_has_more", "_is_proposed", "due_ms")
+    __slots__ = ("_clients_due_ms", "_is_proposed", "due_ms")
 
     def __init__(self, now_ms: int) -> None:
         self.due_ms = now_ms
         """When to look again, by the clock that never jumps."""
         self._clients_due_ms = now_ms + CLIENTS_INTERVAL_MS
         self._is_proposed = False
-        self._has_more = False
-        """Whether there were more candidates than those that are proposed."""
 
     def look(self, replica: Proposer, now_ms: int, stamp_ms: int) -> None:
         """Proposes the end of what is past its time, if this node leads and its last proposal was answered.
@@ -81,14 +79,13 @@ class Expiry:
             expire={"term": term, "lease_ids": ended, "client_ids": idle, "user_data": user_data}
         )
         self._is_proposed = True
-        # How much is due in user data is not counted: it is looked at again.
-        self._has_more = user_data or CANDIDATES_MAX in (len(ended), len(idle))
         replica.submit(
             command.SerializeToString(), grows_state=False, now_ms=now_ms, on_answer=self._on_answer
         )
 
     def _on_answer(self, answer: Answer | RequestError) -> None:
-        """If it failed, the next look finds the same again, should this node still lead."""
+        """There may be more, of a lease with many keys too: it is looked at again at once. If it failed, the
+        next look finds the same again, should this node still lead."""
         self._is_proposed = False
-        if self._has_more and isinstance(answer, Answer):
+        if isinstance(answer, Answer):
             self.due_ms = 0

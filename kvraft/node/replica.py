@@ -121,7 +121,7 @@ class Replica:
         self.queue_waiters = QueueWaiters()
         self.reads = Reads(settings, first_read_id=chance.getrandbits(62))
         self.digests = DigestComparison(settings.digests_kept)
-        self._clock = LeaderClock()
+        self._clock = LeaderClock(replicated_ms=self.machine.clock_ms, now_ms=now_ms)
         self._expiry = Expiry(now_ms)
         self._erasures = Erasures(settings.erasure_delay_ms)
         self._take_up_erasures()
@@ -355,6 +355,7 @@ class Replica:
         if take_requests:
             self._pass_on_requests(now_ms, wall_ms)
         self._carry_out(raft.take_ready(may_apply=self._may_apply), now_ms)
+        self._clock.follow(self.machine.clock_ms, now_ms)
         self._rewrite_if_due(now_ms)
         self._flush_if_due(now_ms)
         if now_ms >= self._housekeeping_due_ms:
@@ -390,9 +391,7 @@ class Replica:
                 self.reads.refused(read_id)
 
     def _stamp_ms(self, now_ms: int, wall_ms: int) -> int:
-        return self._clock.read(
-            self.raft.term, now_ms=now_ms, wall_ms=wall_ms, replicated_ms=self.machine.clock_ms
-        )
+        return self._clock.read(self.raft.term, now_ms=now_ms, wall_ms=wall_ms)
 
     def _propose(self, now_ms: int, stamp_ms: int) -> None:
         """Turns everything that waits into as few entries as the limits let."""
