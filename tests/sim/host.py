@@ -19,7 +19,7 @@ from kvraft.raft.invariants import ClusterChecker
 from kvraft.raft.messages import Message
 from kvraft.raft.ready import RoleChange, SendSnapshot
 from kvraft.raft.settings import Settings
-from kvraft.raft.types import Index, NodeId
+from kvraft.raft.types import Index, NodeId, Term
 from kvraft.storage.interfaces import (
     Cleaned,
     Identity,
@@ -98,6 +98,8 @@ class World:
         self.on_crash: Callable[[Host], None] = lambda _: None
         self.on_snapshot_waiting: Callable[[Host], None] = lambda _: None
         """Told of the sender of a snapshot that has arrived and has to wait for a flush."""
+        self.on_elected: Callable[[Host, Term], None] = lambda _, __: None
+        """Told of each node that begins to lead."""
 
 
 class Host:
@@ -393,5 +395,6 @@ class Host:
     def _on_role_change(self, change: RoleChange) -> None:
         if change.role.value == "leader":
             self.world.report.events["leader elected"] += 1
+            self.world.on_elected(self, change.term)
         if self.world.report.is_traced:
             self.say(f"is {change.role.value} in term {change.term}, leader {change.leader}")

@@ -51,9 +51,10 @@ from kvraft.storage.state.memory_engine import MemoryEngine
 from kvraft.storage.state.store import LayeredState, LayeredView
 from kvraft.v1 import command_pb2
 from tests.sim.disk import SimulatedDisk
+from tests.sim.leases.mutants import LEASE_MUTANTS
 from tests.sim.mail.mutants import MAIL_MUTANTS
 from tests.sim.network import Network
-from tests.sim.simulation import Result, run
+from tests.sim.simulation import Kind, Result, kind_of, run
 
 Patch = pytest.MonkeyPatch
 SEEDS_MAX = 200
@@ -66,6 +67,8 @@ class Mutant:
 
     name: str
     apply: Callable[[Patch], None]
+    kind: Kind | None = None
+    """Only runs of this kind can find it."""
 
 
 def _vote_not_persisted(patch: Patch) -> None:
@@ -483,6 +486,7 @@ MUTANTS = (
     Mutant("a parked watch goes on from now", _parked_watches_go_on_from_now),
     Mutant("watches not told of an installed snapshot", _watches_not_told_of_a_snapshot),
     *(Mutant(name, apply) for name, apply in MAIL_MUTANTS),
+    *(Mutant(name, apply, Kind.LEASES) for name, apply in LEASE_MUTANTS),
 )
 
 
@@ -498,6 +502,8 @@ class Catch:
 def hunt(mutant: Mutant, *, only_clients: bool, seeds_max: int = SEEDS_MAX) -> Catch | None:
     """Runs seeds from 1 on until one fails; None if none does."""
     for seed in range(1, seeds_max + 1):
+        if mutant.kind not in (None, kind_of(seed)):
+            continue
         with pytest.MonkeyPatch.context() as patch:
             mutant.apply(patch)
             result = run(seed, only_clients=only_clients)
@@ -508,6 +514,8 @@ def hunt(mutant: Mutant, *, only_clients: bool, seeds_max: int = SEEDS_MAX) -> C
 
 CHECKERS = {
     "checker.py": "mail",
+    "lifetimes.py": "owners of leases",
+    "model.py": "leases and the log",
     "invariants.py": "laws of Raft",
     "states.py": "digests",
     "ledger.py": "ledger",

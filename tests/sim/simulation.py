@@ -12,6 +12,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 
 from kvraft.node.settings import NodeSettings
 from kvraft.raft.events import Unreachable
@@ -24,6 +25,7 @@ from tests.sim.clients import EVERYTHING, Call, Recorder
 from tests.sim.history import Operation, Outcome, Put, Read, Violation, Write
 from tests.sim.host import Clock, Host, World
 from tests.sim.laws import Journal
+from tests.sim.leases.workload import LeaseWorkload
 from tests.sim.limits import small_limits
 from tests.sim.mail.workload import MailWorkload
 from tests.sim.nemesis import Nemesis
@@ -33,12 +35,26 @@ from tests.sim.timeline import MS_US, SECOND_US, Timeline
 from tests.sim.workload import KvWorkload, Workload
 
 DURATION_S = 60
-MAIL_EVERY = 5
-"""Of so many seeds one is a run of people who write to each other, the others of clients of keys."""
 HEALED_S = 50
 """When the last fault ends."""
 RECOVERY_MS_MAX = 5_000
 """Within this every node must serve again after the last fault."""
+
+
+class Kind(Enum):
+    """What the clients of a run do."""
+
+    KEYS = "keys"
+    MAIL = "mail"
+    LEASES = "leases"
+
+
+def kind_of(seed: int) -> Kind:
+    """Two of ten runs are of people who write to each other, one is of owners of leases, the others are of
+    clients of keys."""
+    if seed % 5 == 0:
+        return Kind.MAIL
+    return Kind.LEASES if seed % 10 == 8 else Kind.KEYS
 
 
 @dataclass(slots=True)
@@ -116,7 +132,7 @@ class Simulation:
             journal=self.journal,
             laws=None if only_clients else ClusterChecker(),
             agreement=None if only_clients else StateAgreement(),
-            settings=_node_settings(chance, self._stream("history"), is_mail=seed % MAIL_EVERY == 0),
+            settings=_node_settings(chance, self._stream("history"), kind_of(seed)),
             raft_settings=_raft_settings(chance),
             learners=learners,
             transfer_cuts=chance.choice((0.0, 0.01, 0.1)),
@@ -131,16 +147,19 @@ class Simulation:
         self._network.on_broken = self._connection_broke
         pace_us = chance.choice((60, 150, 400)) * MS_US
         self._workload: Workload
-        if seed % MAIL_EVERY == 0:
-            self._workload = MailWorkload(self.world, self._stream, pace_us=pace_us)
-        else:
-            self._workload = KvWorkload(
-                self.world,
-                self.recorder,
-                self._stream,
-                pace_us=pace_us,
-                clients=chance.randrange(2, 7),
-            )
+        match kind_of(seed):
+            case Kind.MAIL:
+                self._workload = MailWorkload(self.world, self._stream, pace_us=pace_us)
+            case Kind.LEASES:
+                self._workload = LeaseWorkload(self.world, self._stream, pace_us=pace_us)
+            case Kind.KEYS:
+                self._workload = KvWorkload(
+                    self.world,
+                    self.recorder,
+                    self._stream,
+                    pace_us=pace_us,
+                    clients=chance.randrange(2, 7),
+                )
 
     def _stream(self, name: str) -> random.Random:
         """Chance of its own for each part, so that a change in one does not shift the others."""
@@ -179,7 +198,7 @@ class Simulation:
 
     def _settle(self) -> None:
         """All nodes come to the same state."""
-        self.timeline.run_until(max(self._duration_us, self.timeline.now_us + 3 * SECOND_US))
+        self.timeline.run_until(max(self._duration_us, self.timeline.now_us + self._workload.rest_us))
         states = {}
         for host in self.world.hosts.values():
             assert host.replica is not None, f"{host.name} died after everything was healed"
@@ -229,11 +248,11 @@ class Probe:
             self._simulation.timeline.after(10 * MS_US, self._attempt)
 
 
-def _node_settings(chance: random.Random, history_chance: random.Random, *, is_mail: bool) -> NodeSettings:
+def _node_settings(chance: random.Random, history_chance: random.Random, kind: Kind) -> NodeSettings:
     """Limits so small that each is met all the time."""
     # A write that was lost on its way counts as waiting until its outcome is given up.
-    # (People ask for more at a time than a crowded node takes: they would wait for most of the run.)
-    crowded = chance.random() < 0.3 and not is_mail
+    # (People and owners ask for more at a time than a crowded node takes: they would mostly wait.)
+    crowded = chance.random() < 0.3 and kind is Kind.KEYS
     return NodeSettings(
         admission_timeout_ms=chance.choice((1_000, 2_000)),
         leaderless_timeout_ms=chance.choice((600, 1_500)),

@@ -12,7 +12,7 @@ import pytest
 from tests.sim.simulation import run
 
 SEEDS = 10
-"""Two of them are runs of people who write to each other."""
+"""Two of them are runs of people who write to each other, one is of owners of leases."""
 
 
 @pytest.mark.slow
@@ -29,6 +29,7 @@ def test_clusters_keep_their_promises() -> None:
         "log write",
         "watch event",
         "message delivered",
+        "lease ended",
     } <= happened.keys()
 
 
@@ -36,7 +37,7 @@ def test_clusters_keep_their_promises() -> None:
 def test_a_seed_is_a_run_whatever_the_hash_seed_is() -> None:
     program = (
         "from tests.sim.simulation import run\n"
-        "for seed in (8, 10):\n"  # of keys, and of mail
+        "for seed in (8, 9, 10):\n"  # of leases, of keys, and of mail
         "    result = run(seed, duration_s=30, fingerprint=True)\n"
         "    print(result.fingerprint, result.operations, sorted(result.faults.items()))"
     )

@@ -15,6 +15,7 @@ from tests.sim.clients import Client, Recorder
 from tests.sim.history import Register, Violation
 from tests.sim.host import World
 from tests.sim.laws import Journal
+from tests.sim.timeline import SECOND_US
 from tests.sim.watchers import Watcher
 
 WATCHERS = 4
@@ -22,6 +23,9 @@ WATCHERS = 4
 
 class Workload(Protocol):
     """The clients of a run, from its first moment on."""
+
+    rest_us: int
+    """How long after `stop` something may still happen, and no longer."""
 
     def stop(self) -> None:
         """Everything is healed and served: they begin nothing new."""
@@ -38,6 +42,8 @@ class Workload(Protocol):
 
 class KvWorkload:
     """Clients and watchers of the key-value space."""
+
+    rest_us = 3 * SECOND_US
 
     def __init__(
         self,

@@ -100,6 +100,11 @@ def encode(request: Write, number: int, request_id: tuple[int, int] | None = Non
             _fill_txn(command.txn, request)
         case Register():
             command.register_client.SetInParent()
+    return mark(command, number)
+
+
+def mark(command: command_pb2.Command, number: int) -> bytes:
+    """The command's bytes, marked with its operation's number."""
     return command.SerializeToString() + _TAG + number.to_bytes(8, "little")
 
 

@@ -13,7 +13,7 @@ from tests.sim.mail.checker import DEVICES, check_state, check_story
 from tests.sim.mail.devices import Receiver
 from tests.sim.mail.people import Moods, Sender, register_everybody
 from tests.sim.mail.story import Story
-from tests.sim.timeline import MS_US
+from tests.sim.timeline import MS_US, SECOND_US
 
 SLOWER = 2
 """Than clients of keys: a message costs a run several entries, for its deliveries and acknowledgements."""
@@ -23,6 +23,8 @@ GOODBYE_US = 2_500 * MS_US
 
 class MailWorkload:
     """Implements `tests.sim.workload.Workload`."""
+
+    rest_us = 3 * SECOND_US
 
     def __init__(self, world: World, stream: Callable[[str], random.Random], *, pace_us: int) -> None:
         self._world = world
@@ -60,4 +62,9 @@ class MailWorkload:
             row = queues.find(replica.state, *device)
             for what in ("expired", "collapsed", "dead", "purged"):
                 self._world.report.events[f"message {what}"] += getattr(row, what)
+        for given in self._story.given:
+            if given.message_id.startswith("receipt"):
+                # The first of them has no number of its own.
+                part = "receipt's next part" if given.message_id.count("-") > 1 else "receipt"
+                self._world.report.events[f"{part} delivered"] += 1
         check_story(self._story, check_state(replica.state))
