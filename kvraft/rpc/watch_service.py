@@ -1,15 +1,15 @@
 """The Watch call: many watches on one stream, each answered in the order of the revisions.
 
 What the stream asks for goes to the node's `WatchHub`; what the hub queues is made into messages here, one at
-a time, when the stream can take it. While watches lag behind the state, whoever has nothing to send takes the
-next slice of the history for all of them; so no task in the background is needed, and the loop turns between
-two slices.
+a time, when the stream can take it (`kvraft.rpc.watch_responses`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
+from functools import partial
 
 import grpc
 from google.protobuf.message import Message
@@ -32,14 +32,9 @@ from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_requests import check_range, invalid
 from kvraft.rpc.paging import key_value
 from kvraft.rpc.sending import send
+from kvraft.rpc.watch_responses import PROGRESS_INTERVAL_S, deliveries, pages
 from kvraft.storage.interfaces import Change
 from kvraft.v1 import kv_pb2
-
-RESPONSE_BYTES_MAX = 1 << 20
-RESPONSE_EVENTS_MAX = 1_000
-"""A response ends when it has reached one of these, the first at keys and values; one event more may exceed
-it. A revision that has more is sent in fragments."""
-PROGRESS_INTERVAL_S = 10.0
 
 Context = grpc.aio.ServicerContext[Message, Message]
 
@@ -65,50 +60,29 @@ class WatchService:
     async def serve(self, requests: AsyncIterator[kv_pb2.WatchRequest], context: Context) -> None:
         """Until the client is gone, or the node stops; or the client asks for nothing more and no watch is
         left. Raises RequestError."""
+        hub = self._node.replica.watches
         ready, has_room = asyncio.Event(), asyncio.Event()
-        stream = self._node.replica.watches.open_stream(ready.set)
+        stream = hub.open_stream(ready.set)
         reader = asyncio.create_task(_read(requests, stream, has_room))
         reader.add_done_callback(lambda _: ready.set())
+
+        def is_over() -> bool:
+            if reader.done() and (reader.exception() is not None or not stream.watches):
+                reader.result()
+                return True
+            return stream.has_ended
+
+        taken = deliveries(hub, stream, ready, progress_interval_s=self._progress_interval_s, is_over=is_over)
         try:
-            await self._write(stream, reader, ready, has_room, context)
+            async with aclosing(taken):
+                async for delivery in taken:
+                    has_room.set()
+                    for response in self._responses(delivery):
+                        await self._send(context, response, stream)
         finally:
             stream.close()
             reader.cancel()
             await asyncio.wait((reader,))
-
-    async def _write(
-        self,
-        stream: WatchStream,
-        reader: asyncio.Task[None],
-        ready: asyncio.Event,
-        has_room: asyncio.Event,
-        context: Context,
-    ) -> None:
-        clock = asyncio.get_running_loop().time
-        progress_due_s = clock() + self._progress_interval_s
-        while True:
-            ready.clear()
-            while (delivery := stream.take()) is not None:
-                has_room.set()
-                for response in self._responses(delivery):
-                    await self._send(context, response, stream)
-            if clock() >= progress_due_s:
-                progress_due_s = clock() + self._progress_interval_s
-                stream.notify_quiet()
-            elif reader.done() and (reader.exception() is not None or not stream.watches):
-                reader.result()
-                return
-            elif stream.has_ended:
-                return
-            elif self._node.replica.watches.lags:
-                self._node.replica.watches.catch_up()
-                await asyncio.sleep(0)
-            else:
-                try:
-                    async with asyncio.timeout_at(progress_due_s):
-                        await ready.wait()
-                except TimeoutError:
-                    continue
 
     async def _send(self, context: Context, response: kv_pb2.WatchResponse, stream: WatchStream) -> None:
         slow = asyncio.get_running_loop().call_later(
@@ -142,7 +116,7 @@ class WatchService:
                     ),
                 )
             case Events(watch_id, previous, revisions):
-                for revision, is_fragment, events in _pages(revisions, previous=previous):
+                for revision, is_fragment, events in pages(revisions, partial(_event, previous=previous)):
                     yield kv_pb2.WatchResponse(
                         header=header(revision), watch_id=watch_id, events=events, fragment=is_fragment
                     )
@@ -189,29 +163,16 @@ def _create(stream: WatchStream, create: kv_pb2.WatchCreate) -> None:
     )
 
 
-def _pages(
-    revisions: Sequence[tuple[int, Sequence[Change]]], *, previous: bool
-) -> Iterator[tuple[int, bool, list[kv_pb2.Event]]]:
-    """The events in responses: the last revision of each, and whether more of it follow."""
-    page: list[kv_pb2.Event] = []
-    size_bytes = last = 0
-    for revision, changes in revisions:
-        for change in changes:
-            if size_bytes >= RESPONSE_BYTES_MAX or len(page) >= RESPONSE_EVENTS_MAX:
-                yield last, last == revision, page
-                page, size_bytes = [], 0
-            row_key, row, before = change
-            page.append(_event(revision, keys.kv_user_key(row_key), row, before if previous else None))
-            size_bytes += len(row_key) + len(row or b"") + (len(before or b"") if previous else 0)
-            last = revision
-    yield last, False, page
-
-
-def _event(revision: int, key: bytes, row: bytes | None, before: bytes | None) -> kv_pb2.Event:
-    return kv_pb2.Event(
+def _event(revision: int, change: Change, *, previous: bool) -> tuple[kv_pb2.Event, int]:
+    row_key, row, before = change
+    if not previous:
+        before = None
+    key = keys.kv_user_key(row_key)
+    event = kv_pb2.Event(
         kind=kv_pb2.EVENT_KIND_DELETE if row is None else kv_pb2.EVENT_KIND_PUT,
         kv=kv_pb2.KeyValue(key=key, mod_revision=revision)
         if row is None
         else key_value(key, KvRecord.decode(row)),
         previous=None if before is None else key_value(key, KvRecord.decode(before)),
     )
+    return event, len(row_key) + len(row or b"") + len(before or b"")

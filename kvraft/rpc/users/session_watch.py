@@ -1,15 +1,14 @@
 """WatchSessions: what happens to the sessions of some users, or of a lease, in the order of the revisions.
 
 A call is one watch of the node's `WatchHub`, over a range of rows for each user, and ends with it.
-What the hub queues is made into responses here, when the call can take them; while watches lag behind the
-state, whoever has nothing to send takes the next slice of the history for all of them, as in
-`kvraft.rpc.watch_service`.
+What the hub queues is made into responses here, when the call can take them (`kvraft.rpc.watch_responses`).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import aclosing
 
 import grpc
 from google.protobuf.message import Message
@@ -23,14 +22,9 @@ from kvraft.node.watching import Canceled, CancelReason, Created, Delivery, Even
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.sending import send
 from kvraft.rpc.users.session_requests import watched_rows
+from kvraft.rpc.watch_responses import PROGRESS_INTERVAL_S, deliveries, pages
 from kvraft.storage.interfaces import Change
 from kvraft.v1 import session_pb2
-
-RESPONSE_BYTES_MAX = 1 << 20
-RESPONSE_EVENTS_MAX = 1_000
-"""A response ends when it has reached one of these, the first at rows; a revision that has more is sent in
-fragments."""
-PROGRESS_INTERVAL_S = 10.0
 
 Context = grpc.aio.ServicerContext[Message, Message]
 Kind = session_pb2.SessionEvent.Kind
@@ -63,9 +57,12 @@ class SessionWatch:
     async def serve(self, request: session_pb2.WatchSessionsRequest, context: Context) -> None:
         """Until the caller is gone. Raises RequestError, also when the node stops."""
         bounds, *more_bounds = watched_rows(request)
-        hub, clock = self._node.replica.watches, asyncio.get_running_loop().time
+        hub = self._node.replica.watches
         ready = asyncio.Event()
         stream = hub.open_stream(ready.set)
+        taken = deliveries(
+            hub, stream, ready, progress_interval_s=self._progress_interval_s, is_over=lambda: False
+        )
         try:
             stream.create(
                 WatchOrder(
@@ -76,24 +73,10 @@ class SessionWatch:
                     progress=True,
                 )
             )
-            progress_due_s = clock() + self._progress_interval_s
-            while True:
-                ready.clear()
-                while (delivery := stream.take()) is not None:
+            async with aclosing(taken):
+                async for delivery in taken:
                     for response in self._responses(delivery, request.from_revision):
                         await self._send(context, response)
-                if clock() >= progress_due_s:
-                    progress_due_s = clock() + self._progress_interval_s
-                    stream.notify_quiet()
-                elif hub.lags:
-                    hub.catch_up()
-                    await asyncio.sleep(0)
-                else:
-                    try:
-                        async with asyncio.timeout_at(progress_due_s):
-                            await ready.wait()
-                    except TimeoutError:
-                        continue
         finally:
             stream.close()
 
@@ -121,7 +104,7 @@ class SessionWatch:
             case Canceled():
                 raise _error_of(delivery)
             case Events(revisions=revisions):
-                for revision, is_fragment, events in _pages(revisions):
+                for revision, is_fragment, events in pages(revisions, _event):
                     yield session_pb2.WatchSessionsResponse(
                         header=self._headers.at(revision), events=events, fragment=is_fragment
                     )
@@ -143,38 +126,22 @@ def _error_of(canceled: Canceled) -> RequestError:
             return errors.overloaded(canceled.message)
 
 
-def _pages(
-    revisions: Sequence[tuple[int, Sequence[Change]]],
-) -> Iterator[tuple[int, bool, list[session_pb2.SessionEvent]]]:
-    """The events in responses: the last revision of each, and whether more of it follow."""
-    page: list[session_pb2.SessionEvent] = []
-    size_bytes = last = 0
-    for revision, changes in revisions:
-        for _, row, previous in changes:
-            if size_bytes >= RESPONSE_BYTES_MAX or len(page) >= RESPONSE_EVENTS_MAX:
-                yield last, last == revision, page
-                page, size_bytes = [], 0
-            page.append(_event(revision, row, previous))
-            size_bytes += len(row or b"") + len(previous or b"")
-            last = revision
-    yield last, False, page
-
-
-def _event(revision: int, row: bytes | None, previous: bytes | None) -> session_pb2.SessionEvent:
+def _event(revision: int, change: Change) -> tuple[session_pb2.SessionEvent, int]:
     """`kvraft.machine.users.sessions` says what the rows are."""
+    _, row, previous = change
     assert row is not None, "the end of a session was recorded without a reason"
+    event = session_pb2.SessionEvent(revision=revision)
     before = None if previous is None else session_pb2.Session.FromString(previous)
     ended = sessions.end_of_row(row)
     if ended is not None:
-        return session_pb2.SessionEvent(kind=_KINDS[ended], session=before, revision=revision)
-    session = session_pb2.Session.FromString(row)
-    if before is None:
-        return session_pb2.SessionEvent(
-            kind=session_pb2.SessionEvent.KIND_OPENED, session=session, revision=revision
-        )
-    return session_pb2.SessionEvent(
-        kind=session_pb2.SessionEvent.KIND_REPLACED,
-        session=session,
-        revision=revision,
-        replaced_epoch=before.epoch,
-    )
+        event.kind = _KINDS[ended]
+        if before is not None:
+            event.session.CopyFrom(before)
+    else:
+        event.session.ParseFromString(row)
+        if before is None:
+            event.kind = session_pb2.SessionEvent.KIND_OPENED
+        else:
+            event.kind = session_pb2.SessionEvent.KIND_REPLACED
+            event.replaced_epoch = before.epoch
+    return event, len(row) + len(previous or b"")

@@ -12,7 +12,7 @@ import pytest
 from kvraft.errors import Reason, RequestError
 from kvraft.node import watching
 from kvraft.node.settings import NodeSettings
-from kvraft.rpc import watch_service
+from kvraft.rpc import watch_responses
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.watch_service import WatchService
 from kvraft.storage.errors import StorageError
@@ -224,7 +224,7 @@ def test_a_disk_that_fails_under_the_history_stops_the_node(service: Service) ->
 
 
 def test_a_large_revision_comes_in_fragments(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_service, "RESPONSE_BYTES_MAX", 1_000)
+    monkeypatch.setattr(watch_responses, "RESPONSE_BYTES_MAX", 1_000)
 
     async def story(stream: Stream) -> None:
         await stream.create(1)

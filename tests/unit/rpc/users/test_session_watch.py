@@ -15,8 +15,8 @@ from grpc_status import rpc_status
 from kvraft.errors import Reason, RequestError
 from kvraft.node import watching
 from kvraft.node.settings import NodeSettings
+from kvraft.rpc import watch_responses
 from kvraft.rpc.header import ResponseHeaders
-from kvraft.rpc.users import session_watch
 from kvraft.rpc.users.session_watch import SessionWatch
 from kvraft.storage.errors import StorageError
 from kvraft.storage.state.history import History
@@ -207,7 +207,7 @@ def test_a_revision_that_is_older_than_the_history_is_refused(service: Service) 
 
 
 def test_a_large_revision_comes_in_fragments(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session_watch, "RESPONSE_EVENTS_MAX", 4)
+    monkeypatch.setattr(watch_responses, "RESPONSE_EVENTS_MAX", 4)
 
     async def story(it: Story) -> None:
         lease_id = await it.lease()
