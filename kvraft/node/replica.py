@@ -35,6 +35,7 @@ from kvraft.node.proposals import OnAnswer, Proposals, Waiter
 from kvraft.node.queue_waiters import QueueWaiters
 from kvraft.node.reads import OnFresh, Reader, Reads
 from kvraft.node.settings import NodeSettings
+from kvraft.node.views import Views
 from kvraft.node.watching import WatchHub
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.events import (
@@ -119,6 +120,7 @@ class Replica:
         self.watches = WatchHub(state, self.machine.revision)
         self.deliveries = DeliveryHub(self)
         self.queue_waiters = QueueWaiters()
+        self.views = Views()
         self.reads = Reads(settings, first_read_id=chance.getrandbits(62))
         self.digests = DigestComparison(settings.digests_kept)
         self._clock = LeaderClock(replicated_ms=self.machine.clock_ms, now_ms=now_ms)

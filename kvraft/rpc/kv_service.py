@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
 from itertools import islice
 from typing import TypeVar
 
@@ -161,7 +160,7 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
         replica = self._node.replica
         revision = replica.machine.revision
         count = 0
-        with closing(replica.state.view()) as view:
+        with replica.views.open(replica.state) as view:
             rows = kv.scan(view, *query.bounds)
             while counted := count_rows(rows, rows_max=SLICE_ROWS_MAX, bytes_max=SLICE_BYTES_MAX):
                 count += counted
@@ -175,7 +174,7 @@ class KvServicer(kv_pb2_grpc.KvServiceServicer):
         replica = self._node.replica
         header = self._headers.at(replica.machine.revision)
         limit = min(request.limit, sys.maxsize) if request.limit else None
-        with closing(replica.state.view()) as view:
+        with replica.views.open(replica.state) as view:
             rows = islice(kv.scan(view, *bounds, reverse=request.reverse), limit)
             is_first = True
             while (page := _next_slice(rows, keys_only=request.keys_only)) or is_first:

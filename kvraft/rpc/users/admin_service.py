@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import islice
 
 import grpc
@@ -60,7 +59,8 @@ class AdminServicer(UserService, admin_pb2_grpc.AdminServiceServicer):
         # The audit entry is committed before anybody sees a line.
         await self._node.write(write.command, grows_state=write.grows_state)
         header = self._header()
-        with closing(self._node.replica.state.view()) as view:
+        replica = self._node.replica
+        with replica.views.open(replica.state) as view:
             found = find_user(view, request.user_id)
             if found is None:
                 raise request_error(Failed(FailureReason.USER_NOT_FOUND))
@@ -98,7 +98,8 @@ class AdminServicer(UserService, admin_pb2_grpc.AdminServiceServicer):
         findings_left = admin_requests.check_max_findings(request.max_findings)
         await self._node.fresh()
         header = self._header()
-        with closing(self._node.replica.state.view()) as view:
+        replica = self._node.replica
+        with replica.views.open(replica.state) as view:
             check = StateCheck(view)
             said_s = time.monotonic()
             done = False

@@ -19,6 +19,7 @@ from kvraft.node.proposals import OnAnswer
 from kvraft.node.queue_waiters import QueueWaiters
 from kvraft.node.refusals import request_error
 from kvraft.node.settings import NodeSettings
+from kvraft.node.views import Views
 from kvraft.node.watching import WatchHub
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.ready import Role
@@ -110,6 +111,7 @@ class FakeNode:
             stopping=False,
             erasure=lambda erasure_id: self.erasures[erasure_id],
             queue_waiters=QueueWaiters(),
+            views=Views(),
             submit=self._submit,
         )
         self.replica.deliveries = DeliveryHub(self.replica)

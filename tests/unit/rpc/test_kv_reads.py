@@ -7,8 +7,10 @@ import base64
 from collections.abc import Iterator
 
 import grpc
+import grpc.aio
 import pytest
 
+from kvraft.node import views
 from kvraft.v1 import command_pb2, common_pb2, kv_pb2
 from tests.unit.rpc.conftest import READER_TIMEOUT_S, Failed, Service
 from tests.unit.rpc.fake_node import FakeNode, put_rows
@@ -318,6 +320,26 @@ def test_a_stream_sees_no_later_write(service: Service) -> None:
     answers = service.runner.run(read_and_write())
     assert keys_of(answers) == keys
     assert {kv.value for answer in answers for kv in answer.kvs} == {b"v"}
+
+
+def test_a_node_reads_a_limited_number_of_moments(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views, "VIEWS_MAX", 1)
+    keys = put_rows(service.node, 60, value=b"v" * (1 << 20))
+
+    async def read_two() -> list[kv_pb2.StreamRangeResponse]:
+        call = service.kv.StreamRange(kv_pb2.StreamRangeRequest())
+        first = await call.read()
+        for refused in (
+            service.kv.StreamRange(kv_pb2.StreamRangeRequest()).read(),
+            service.kv.Range(kv_pb2.RangeRequest(count_only=True)),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as overloaded:
+                await refused
+            assert overloaded.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        return [first, *await rest_of(call)]
+
+    assert keys_of(service.runner.run(read_two())) == keys
+    assert service.call(service.kv.Range, kv_pb2.RangeRequest(count_only=True)).count == len(keys)
 
 
 def test_a_stream_outlives_the_state_it_began_with(service: Service) -> None:
