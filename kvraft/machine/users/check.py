@@ -65,13 +65,13 @@ class StateCheck:
 
     def step(self, rows_max: int) -> bool:
         """Looks at so many more rows. False: there were none left."""
-        count = sum(1 for _ in islice(self._rows, rows_max))
-        self.checked_rows += count
-        return count > 0
+        looked_at = list(islice(self._rows, rows_max))
+        self.checked_rows += sum(looked_at)
+        return bool(looked_at)
 
-    # --- the pass, which yields once for each row -------------------------------------------------
+    # --- the pass: at each row, whether it is looked at now, or only later ------------------------
 
-    def _check(self) -> Iterator[None]:
+    def _check(self) -> Iterator[bool]:
         yield from self._lease_sessions()
         yield from self._owned()
         yield from self._bodies()
@@ -80,9 +80,9 @@ class StateCheck:
         yield from self._audit()
         self.progress = 1.0
 
-    def _lease_sessions(self) -> Iterator[None]:
+    def _lease_sessions(self) -> Iterator[bool]:
         for row_key, _ in self._state.scan(*keys.LEASE_SESSIONS):
-            yield
+            yield True
             lease_id = keys.lease_of_session_row(row_key)
             user_id, device_id = keys.session_of_lease_row(row_key)
             session = _read(session_pb2.Session, self._state.get(keys.session_key(user_id, device_id)))
@@ -93,13 +93,14 @@ class StateCheck:
                     f"it has a row for a session of user {user_id!r}, device {device_id!r}, that is not its",
                 )
 
-    def _owned(self) -> Iterator[None]:
+    def _owned(self) -> Iterator[bool]:
         """Users and groups, one after the other."""
         owner: _User | _Group | None = None
         prefix = b"\xff"
         for row_key, row in self._state.scan(*keys.USERS):
-            yield
-            if keys.is_body_row(row_key):
+            is_body = keys.is_body_row(row_key)
+            yield not is_body
+            if is_body:
                 continue  # at the end, when all references are known
             if not row_key.startswith(prefix):
                 if owner is not None:
@@ -117,10 +118,10 @@ class StateCheck:
         if owner is not None:
             owner.finish()
 
-    def _bodies(self) -> Iterator[None]:
+    def _bodies(self) -> Iterator[bool]:
         for shard in range(keys.SHARDS):
             for row_key, row in self._state.scan(*keys.bodies_of_shard(shard)):
-                yield
+                yield True
                 body_key, is_count = keys.body_of_row(row_key)
                 subject = _body_subject(body_key)
                 if not is_count:
@@ -147,17 +148,17 @@ class StateCheck:
                 f"{found} entries refer to it, and it is not there",
             )
 
-    def _sent(self) -> Iterator[None]:
+    def _sent(self) -> Iterator[bool]:
         for row_key, row in self._state.scan(*keys.SENT):
-            yield
+            yield True
             try:
                 message_pb2.SendMessageResponse.FromString(row[_SENT_ROW_MIN_BYTES:])
             except DecodeError as error:
                 self.found(UNREADABLE_ROW, "memory for duplicates", f"row {row_key.hex()}: {error}")
 
-    def _due(self) -> Iterator[None]:
+    def _due(self) -> Iterator[bool]:
         for row_key, _ in self._state.scan(*keys.DUE):
-            yield
+            yield True
             user_id, device_id = keys.queue_of_due_row(row_key)
             queue = _read(user_data_pb2.QueueRow, self._state.get(keys.queue_key(user_id, device_id)))
             if queue is None or row_key != keys.due_key(queue.due_ms, user_id, device_id):
@@ -167,9 +168,9 @@ class StateCheck:
                     "it is in the index of what is due at another time",
                 )
 
-    def _audit(self) -> Iterator[None]:
+    def _audit(self) -> Iterator[bool]:
         for row_key, row in self._state.scan(*keys.AUDIT):
-            yield
+            yield True
             try:
                 audit.decode(row)
             except DecodeError as error:
