@@ -349,7 +349,7 @@ def _streams_overtake_each_other(patch: Patch) -> None:
 
 def _installation_deletes_what_is_received(patch: Patch) -> None:
     def delete_all_others(disk: SimulatedDisk, generation: int) -> None:
-        disk.generations = {generation: disk.generations[generation]}
+        disk.generations = {each: state for each, state in disk.generations.items() if each == generation}
 
     patch.setattr(SimulatedDisk, "delete_superseded", delete_all_others)
 

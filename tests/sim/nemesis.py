@@ -311,7 +311,13 @@ class Nemesis:
         self._for_a_while(undo, 3_000, 5_000)
 
     def _hand_over_unheard(self) -> None:
-        """A leader hands over and does not hear that it is one no longer."""
+        """Again and again a leader hands over and does not hear that it is one no longer, or hears it late,
+        after the answers to what it had sent before."""
+        self._hand_over_deaf(self._chance.randrange(1, 10))
+
+    def _hand_over_deaf(self, times_left: int) -> None:
+        if self._is_over or not times_left:
+            return
         for host in self._hosts:
             replica = host.replica
             if replica is not None and replica.leads:
@@ -321,10 +327,16 @@ class Nemesis:
                 host.post(host.life, replica.transfer_leadership)
                 host.wake()
                 self._world.timeline.after(self._chance.randrange(1, 6) * MS_US, self._deafen, deaf)
+        pause_us = self._chance.randrange(200, 1_500) * MS_US
+        self._world.timeline.after(pause_us, self._hand_over_deaf, times_left - 1)
 
     def _deafen(self, pairs: list[Pair]) -> None:
-        if not self._is_over:
+        if self._is_over:
+            return
+        if self._chance.random() < 0.5:
             self._for_a_while(self._world.network.block(pairs), 100, 2_000)
+        else:
+            self._for_a_while(self._world.network.clog(pairs), 20, 400)
 
     # --- disks --------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ LAPSING, LASTING = 2 << 40, 3 << 40
 LAPSING_TTL_MS, LASTING_TTL_MS = 4_000, 60_000
 LASTING_KEY = b"lasting"
 LAPSING_KEYS = b"lapsing 1", b"lapsing 2"
+BEHIND_MS = 20_000
 HANDOVER_US = 3_600 * MS_US
 """Shortly before the one lapses: it is not to live its full time again."""
 
@@ -31,6 +32,7 @@ class Farewell:
     def __init__(self, world: World, story: Story, chance: random.Random) -> None:
         self._world = world
         self._story = story
+        self._chance = chance
         self._desk = Desk(world, story, chance)
         self._steps = [
             commands.grant(LASTING, LASTING_TTL_MS),
@@ -69,8 +71,12 @@ class Farewell:
             self._story.lasting[LASTING] = LASTING_KEY
 
     def _hand_over(self) -> None:
+        """Often to a node whose clock is far behind."""
+        is_behind = self._chance.random() < 0.5
         for host in self._world.hosts.values():
             replica = host.replica
             if replica is not None and replica.leads:
                 host.post(host.life, replica.transfer_leadership)
                 host.wake()
+            elif is_behind:
+                host.clock.wall_ahead_ms -= BEHIND_MS
