@@ -333,9 +333,13 @@ def test_without_a_leader_a_call_is_repeated_in_rounds_until_its_deadline(pair: 
 
     async def run() -> None:
         async with Client(both(pair), timeout_s=1.0) as client:
-            with pytest.raises(Unavailable) as failed:
+            with pytest.raises((Unavailable, OutcomeUnknown)) as failed:
                 await client.kv.put(b"k", b"v")
-            assert failed.value.reason == "NO_LEADER"
+            # Rarely an attempt is under way at the very moment.
+            assert (failed.value.reason, failed.value.applied) in {
+                ("NO_LEADER", "no"),
+                ("DEADLINE_EXCEEDED", "unknown"),
+            }
 
     asyncio.run(run())
     attempts = [len(server.node.calls) for server in pair]
