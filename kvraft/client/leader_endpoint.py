@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc.aio
 
 from kvraft.client.endpoint import Endpoint
 from kvraft.client.failover import Failover
 from kvraft.client.method import Method
-from kvraft.v1 import cluster_pb2
+from kvraft.v1 import cluster_pb2, kv_pb2
 
+_GET = Method("/kvraft.v1.KvService/Get", kv_pb2.GetResponse.FromString, writes=False)
 _STATUS = Method("/kvraft.v1.ClusterService/Status", cluster_pb2.StatusResponse.FromString, writes=False)
 ASK_S = 1.0
+ELECTION_S = 2.0
+"""How long an election may take until it is asked again."""
+_ANY_KEY = b"\x00"
 
 
 class LeaderEndpoint:
@@ -41,24 +47,41 @@ class LeaderEndpoint:
             await endpoint.close()
 
     async def _ask(self) -> Endpoint | None:
-        known: str | None = None
-        given = self._failover.endpoints
-        for endpoint in given:
-            try:
-                status = await endpoint.unary(_STATUS, cluster_pb2.StatusRequest(), ASK_S)
-            except grpc.aio.AioRpcError:
-                continue
-            header = status.header
-            if header.leader_id and header.leader_id == header.member_id:
-                return endpoint
-            for member in status.members:
-                if member.id == header.leader_id and member.client_address:
-                    known = member.client_address
-        for endpoint in given:
-            if endpoint.address == known:
-                return endpoint
-        if known is None:
+        """The first answer of any endpoint."""
+        asked = [asyncio.create_task(self._ask_one(endpoint)) for endpoint in self._failover.endpoints]
+        try:
+            for answered in asyncio.as_completed(asked):
+                leader = await answered
+                if leader is not None:
+                    return leader
             return None
-        if known not in self._elsewhere:
-            self._elsewhere[known] = Endpoint(known)
-        return self._elsewhere[known]
+        finally:
+            for task in asked:
+                task.cancel()
+            await asyncio.wait(asked)
+
+    async def _ask_one(self, endpoint: Endpoint) -> Endpoint | None:
+        """Who leads, as this endpoint knows it."""
+        try:
+            # A linearizable read is answered as soon as somebody leads: until then the node keeps it. The
+            # status alone would have to be asked for again and again while an election lasts, and name the
+            # leader that died.
+            await endpoint.unary(_GET, kv_pb2.GetRequest(key=_ANY_KEY), ELECTION_S)
+            status = await endpoint.unary(_STATUS, cluster_pb2.StatusRequest(), ASK_S)
+        except grpc.aio.AioRpcError:
+            return None
+        header = status.header
+        if not header.leader_id:
+            return None
+        if header.leader_id == header.member_id:
+            return endpoint
+        addresses = [member.client_address for member in status.members if member.id == header.leader_id]
+        return self._at(addresses[0]) if addresses and addresses[0] else None
+
+    def _at(self, address: str) -> Endpoint:
+        for endpoint in self._failover.endpoints:
+            if endpoint.address == address:
+                return endpoint
+        if address not in self._elsewhere:
+            self._elsewhere[address] = Endpoint(address)
+        return self._elsewhere[address]

@@ -1,0 +1,60 @@
+"""How the library finds the node that leads, for what only the leader does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from kvraft.client.failover import Failover
+from kvraft.client.leader_endpoint import ELECTION_S, LeaderEndpoint
+from tests.fakes.one_node import one_node
+
+PATIENCE_S = 10.0
+
+
+async def found(endpoints: str) -> str | None:
+    failover = Failover(endpoints, timeout_s=PATIENCE_S)
+    leader = LeaderEndpoint(failover)
+    try:
+        endpoint = await leader.find()
+        return None if endpoint is None else endpoint.address
+    finally:
+        await leader.close()
+        await failover.close()
+
+
+def test_while_nobody_leads_the_question_waits_at_the_nodes() -> None:
+    """An election is heard of when it is over, not when it is asked about again."""
+
+    async def run() -> None:
+        asked, elected = asyncio.Event(), asyncio.Event()
+
+        async def fresh() -> None:
+            asked.set()
+            await elected.wait()
+
+        async with asyncio.timeout(PATIENCE_S), one_node() as served:
+            served.node.replica.raft.leader_id = 0
+            served.node.fresh = fresh  # type: ignore[method-assign]
+            finding = asyncio.create_task(found(served.endpoints))
+            await asked.wait()
+            served.node.lead()
+            elected.set()
+            assert await finding == served.addresses[0]
+
+    asyncio.run(run())
+
+
+def test_an_endpoint_that_does_not_answer_holds_nothing_up() -> None:
+    async def run() -> None:
+        never = asyncio.Event()
+
+        async def fresh() -> None:
+            await never.wait()
+
+        async with one_node() as hanging, one_node() as served:
+            hanging.node.fresh = fresh  # type: ignore[method-assign]
+            served.node.lead()
+            async with asyncio.timeout(ELECTION_S):  # the hanging one is given up after that
+                assert await found(f"{hanging.endpoints},{served.endpoints}") == served.addresses[0]
+
+    asyncio.run(run())
