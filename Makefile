@@ -72,7 +72,7 @@ mail-import: install ## import FILE=messages.jsonl.gz on real nodes while its re
 	@$(BIN)/python -m tests.cluster.mail_import $(FILE)
 
 .PHONY: sim
-sim: install ## simulated clusters: SEED=7 replays one run with its trace, SEEDS=1..500 runs many
+sim: install ## simulated clusters: SEED=7 replays one run with its trace (SEED='7 15': 15 s of faults), SEEDS=1..500 runs many
 	@$(BIN)/python -m tests.sim $(or $(SEED),$(SEEDS))
 
 .PHONY: mutants

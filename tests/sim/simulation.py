@@ -37,6 +37,8 @@ from tests.sim.workload import KvWorkload, Workload
 DURATION_S = 60
 HEALED_S = 50
 """When the last fault ends."""
+REST_S = DURATION_S - HEALED_S
+"""What is left after that, in a run of any length."""
 RECOVERY_MS_MAX = 5_000
 """Within this every node must serve again after the last fault."""
 
@@ -115,7 +117,7 @@ class Simulation:
         self._seed = seed
         chance = self._stream("cluster")
         self._duration_us = duration_s * SECOND_US
-        self._healed_us = self._duration_us - (DURATION_S - HEALED_S) * SECOND_US
+        self._healed_us = self._duration_us - REST_S * SECOND_US
         self.timeline = Timeline()
         self.report = Report(self.timeline, show, fingerprint=fingerprint)
         self.recorder = Recorder()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.sim.__main__ import shortened
 from tests.sim.mutants import MUTANTS, hunt
+from tests.sim.simulation import HEALED_S, REST_S, run
 
 QUICK = {
     "read served before its index is applied": "ledger",
@@ -22,3 +24,14 @@ def test_a_known_bug_is_found(name: str) -> None:
     catch = hunt(mutant, only_clients=False, seeds_max=8)
     assert catch is not None
     assert catch.checker == QUICK[name], catch
+
+
+@pytest.mark.slow
+def test_a_run_that_fails_is_made_shorter(monkeypatch: pytest.MonkeyPatch) -> None:
+    next(each for each in MUTANTS if each.name == "read served before its index is applied").apply(
+        monkeypatch
+    )
+    faults_s, shortest = shortened(run(1))
+    assert faults_s < HEALED_S
+    assert shortest.failure is not None
+    assert str(run(1, duration_s=faults_s + REST_S).failure) == str(shortest.failure)
