@@ -47,41 +47,41 @@ class LeaderEndpoint:
             await endpoint.close()
 
     async def _ask(self) -> Endpoint | None:
-        """The first answer of any endpoint."""
-        asked = [asyncio.create_task(self._ask_one(endpoint)) for endpoint in self._failover.endpoints]
+        """An endpoint that leads, as soon as one is known to; else where the leader says that it is."""
+        given = self._failover.endpoints
+        asked = [asyncio.create_task(self._ask_one(endpoint)) for endpoint in given]
+        elsewhere: str | None = None
         try:
             for answered in asyncio.as_completed(asked):
-                leader = await answered
-                if leader is not None:
-                    return leader
-            return None
+                address = await answered
+                for endpoint in given:
+                    if endpoint.address == address:
+                        return endpoint
+                # Perhaps an address that only the nodes can reach, of one that was given under another.
+                elsewhere = elsewhere or address
         finally:
             for task in asked:
                 task.cancel()
             await asyncio.wait(asked)
+        if elsewhere is None:
+            return None
+        if elsewhere not in self._elsewhere:
+            self._elsewhere[elsewhere] = Endpoint(elsewhere)
+        return self._elsewhere[elsewhere]
 
-    async def _ask_one(self, endpoint: Endpoint) -> Endpoint | None:
-        """Who leads, as this endpoint knows it."""
+    async def _ask_one(self, endpoint: Endpoint) -> str | None:
+        """Where the leader serves, as this endpoint knows it."""
         try:
             # A linearizable read is answered as soon as somebody leads: until then the node keeps it. The
             # status alone would have to be asked for again and again while an election lasts, and name the
             # leader that died.
-            await endpoint.unary(_GET, kv_pb2.GetRequest(key=_ANY_KEY), ELECTION_S)
+            patience_s = min(ELECTION_S, self._failover.timeout_s)
+            await endpoint.unary(_GET, kv_pb2.GetRequest(key=_ANY_KEY), patience_s)
             status = await endpoint.unary(_STATUS, cluster_pb2.StatusRequest(), ASK_S)
         except grpc.aio.AioRpcError:
             return None
-        header = status.header
-        if not header.leader_id:
-            return None
-        if header.leader_id == header.member_id:
-            return endpoint
-        addresses = [member.client_address for member in status.members if member.id == header.leader_id]
-        return self._at(addresses[0]) if addresses and addresses[0] else None
-
-    def _at(self, address: str) -> Endpoint:
-        for endpoint in self._failover.endpoints:
-            if endpoint.address == address:
-                return endpoint
-        if address not in self._elsewhere:
-            self._elsewhere[address] = Endpoint(address)
-        return self._elsewhere[address]
+        leader_id = status.header.leader_id
+        if leader_id and leader_id == status.header.member_id:
+            return endpoint.address
+        addresses = [member.client_address for member in status.members if member.id == leader_id]
+        return addresses[0] if addresses and addresses[0] else None

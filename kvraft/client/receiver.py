@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 
-from kvraft.client.errors import KvraftError, OutcomeUnknown
+from kvraft.client.errors import KvraftError, OutcomeUnknown, Unavailable
 from kvraft.client.message import Delivery, Message
 from kvraft.client.receive_stream import ReceiveStream
 from kvraft.v1 import message_pb2
@@ -220,6 +220,11 @@ class Receiver:
         finally:
             self._stream.remove(self._attachment_id)
             self._acks.fail(None)
+            if self._failure is None:
+                self._failure = Unavailable(
+                    "Receiving has ended; the message was not acknowledged, and comes again.",
+                    reason="CANCELLED",
+                )
 
     # --- for the messages -----------------------------------------------------------------------
 
@@ -232,14 +237,14 @@ class Receiver:
     def acknowledge_soon(self, seq: int) -> asyncio.Future[None] | None:
         """What tells when it is confirmed; None: it is, or there is nothing to confirm."""
         acks = self._acks
-        if self._failure is not None and seq > acks.floor:
-            failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            failed.set_exception(self._failure)
-            failed.exception()
-            return failed
         if seq in acks.handed:
+            confirmed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            if self._failure is not None:  # nothing was said of this one
+                confirmed.set_exception(self._failure)
+                confirmed.exception()
+                return confirmed
             del acks.handed[seq]
-            acks.confirming[seq] = asyncio.get_running_loop().create_future()
+            acks.confirming[seq] = confirmed
             acks.unsaid[seq] = None
             self._stream.say(self._attachment_id)
         return acks.confirming.get(seq)

@@ -24,13 +24,18 @@ class Views:
         self._open = 0
 
     @contextmanager
-    def open(self, state: StateStore) -> Iterator[StateView]:
-        """The state as it is now, closed in the end. Raises RequestError (OVERLOADED), StorageError."""
+    def admit(self) -> Iterator[None]:
+        """Room for one. Raises RequestError (OVERLOADED)."""
         if self._open >= VIEWS_MAX:
             raise errors.overloaded(f"{VIEWS_MAX:,} calls read a moment of the state of this node already")
         self._open += 1
         try:
-            with closing(state.view()) as view:
-                yield view
+            yield
         finally:
             self._open -= 1
+
+    @contextmanager
+    def open(self, state: StateStore) -> Iterator[StateView]:
+        """The state as it is now, closed in the end. Raises RequestError (OVERLOADED), StorageError."""
+        with self.admit(), closing(state.view()) as view:
+            yield view

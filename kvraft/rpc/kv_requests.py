@@ -43,6 +43,14 @@ def invalid(field: str, problem: str) -> RequestError:
     return RequestError(Reason.INVALID_ARGUMENT, f"{field} {problem}", field=field)
 
 
+def within(prefix: str, error: RequestError) -> RequestError:
+    """What is wrong with a field of a part, as what is wrong with the field `prefix`.field of the whole; any
+    other error as it is."""
+    if error.reason is not Reason.INVALID_ARGUMENT or error.field is None:
+        return error
+    return invalid(f"{prefix}.{error.field}", str(error).removeprefix(error.field).lstrip())
+
+
 def number(command: command_pb2.Command, request_id: common_pb2.RequestId) -> None:
     """Makes the command that of a registered client, if the request has a number."""
     if not request_id.client_id:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
-from kvraft.errors import Reason, RequestError, answer_too_large
+from kvraft.errors import RequestError, answer_too_large
 from kvraft.machine.keys import KEY_BYTES_MAX
 from kvraft.machine.results import Answer, Failed, PutResult, Result
 from kvraft.node.refusals import request_error
@@ -20,7 +20,7 @@ from kvraft.rpc import (
     txn_requests,
     txn_responses,
 )
-from kvraft.rpc.kv_requests import REQUEST_BYTES_MAX, VALUE_BYTES_MAX, Write, check_key, invalid
+from kvraft.rpc.kv_requests import REQUEST_BYTES_MAX, VALUE_BYTES_MAX, Write, check_key, invalid, within
 from kvraft.rpc.status import code_number
 from kvraft.rpc.users import user_requests
 from kvraft.v1 import command_pb2, pipeline_pb2
@@ -111,10 +111,7 @@ def _named(position: int, kind: str, make: Callable[[Any], Made], request: Messa
     try:
         return make(request)
     except RequestError as error:
-        if error.reason is not Reason.INVALID_ARGUMENT or error.field is None:
-            raise
-        field = f"writes.commands[{position}].{kind}.{error.field}"
-        raise invalid(field, str(error).removeprefix(error.field).lstrip()) from None
+        raise within(f"writes.commands[{position}].{kind}", error) from None
 
 
 def _refuse_number(position: int, kind: str) -> None:

@@ -3,11 +3,13 @@ leases and keys is what the machine does, at once."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 
 import grpc.aio
 
+from kvraft.members import MemberAddresses
 from kvraft.rpc.client_service import ClientServicer
 from kvraft.rpc.cluster_service import ClusterServicer
 from kvraft.rpc.header import ResponseHeaders
@@ -42,8 +44,10 @@ IDENTITY = Identity(cluster_id=CLUSTER_ID, cluster_name="test", node_id=1, initi
 class OneNode:
     """The node and the addresses it is served at."""
 
-    def __init__(self) -> None:
+    def __init__(self, members: Mapping[int, MemberAddresses]) -> None:
         self.node = FakeNode()
+        self.members = members
+        """What the node tells of the addresses of all."""
         self.servers: list[grpc.aio.Server] = []
         self.addresses: list[str] = []
 
@@ -59,7 +63,12 @@ class OneNode:
         client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(self.node, headers), server)
         pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(self.node, headers), server)
         cluster = ClusterServicer(
-            self.node, headers, MemoryLog(IDENTITY), cluster_name="test", members={}, election_timeout_ms=600
+            self.node,
+            headers,
+            MemoryLog(IDENTITY),
+            cluster_name="test",
+            members=self.members,
+            election_timeout_ms=600,
         )
         cluster_pb2_grpc.add_ClusterServiceServicer_to_server(cluster, server)
         admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(self.node, headers), server)
@@ -82,9 +91,11 @@ class OneNode:
 
 
 @asynccontextmanager
-async def one_node(addresses: int = 1) -> AsyncIterator[OneNode]:
+async def one_node(
+    addresses: int = 1, *, members: Mapping[int, MemberAddresses] = MappingProxyType({})
+) -> AsyncIterator[OneNode]:
     """Served for as long as it is entered."""
-    served = OneNode()
+    served = OneNode(members)
     for _ in range(addresses):
         await served.serve()
     try:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import islice
 
 import grpc
@@ -56,18 +57,20 @@ class AdminServicer(UserService, admin_pb2_grpc.AdminServiceServicer):
     @answering_errors
     async def ExportUser(self, request: admin_pb2.ExportUserRequest, context: Context) -> None:
         write = admin_requests.export_command(request)
-        # The audit entry is committed before anybody sees a line.
-        await self._node.write(write.command, grows_state=write.grows_state)
-        header = self._header()
         replica = self._node.replica
-        with replica.views.open(replica.state) as view:
-            found = find_user(view, request.user_id)
-            if found is None:
-                raise request_error(Failed(FailureReason.USER_NOT_FOUND))
-            lines = export_lines(view, request.user_id, found[0])
-            while piece := _next_lines(lines):
-                response = admin_pb2.ExportUserResponse(header=header, lines=piece)
-                await send(context, response, self._reader_timeout_s)
+        # There must be room before the audit entry says that it was exported, and that is committed before
+        # anybody sees a line.
+        with replica.views.admit():
+            await self._node.write(write.command, grows_state=write.grows_state)
+            header = self._header()
+            with closing(replica.state.view()) as view:
+                found = find_user(view, request.user_id)
+                if found is None:
+                    raise request_error(Failed(FailureReason.USER_NOT_FOUND))
+                lines = export_lines(view, request.user_id, found[0])
+                while piece := _next_lines(lines):
+                    response = admin_pb2.ExportUserResponse(header=header, lines=piece)
+                    await send(context, response, self._reader_timeout_s)
 
     @answering_errors
     async def EraseUser(

@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 
 from kvraft.errors import RequestError
 from kvraft.machine.results import Result, UserDataResult
-from kvraft.rpc.kv_requests import Write, invalid, number
+from kvraft.rpc.kv_requests import Write, invalid, number, within
 from kvraft.rpc.users import (
     admin_requests,
     contact_requests,
@@ -98,10 +98,7 @@ def fill_pipelined(command: user_data_pb2.UserDataCommand, request: user_data_pb
     try:
         check(inner)
     except RequestError as error:
-        if error.field is None:
-            raise
-        problem = str(error).removeprefix(error.field).lstrip()
-        raise invalid(f"{kind}.{error.field}", problem) from None
+        raise within(kind, error) from None
     command.CopyFrom(request)
     command.DiscardUnknownFields()
     return kind not in _FREEING

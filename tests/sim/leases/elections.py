@@ -2,9 +2,9 @@
 ends is made of.
 
 Replicated time is what leaders stamp. A leader sets its clock when it begins to lead and goes on by the
-clock that never jumps, 5 % fast or slow; if earlier leaders have stamped more than that, it goes on from
-there. So time goes by faster than for the owner by that rate alone, and leaps only when a leader begins whose
-clock is ahead of what was stamped before.
+clock that never jumps, 5 % fast or slow; if the last stamp, and what has passed since then by such a clock,
+is more than that, it goes on from there. So time goes by faster than for the owner by that rate alone, and
+leaps only when a leader begins whose clock is ahead.
 
 Which leader stamped a renewal that an owner asked for at some moment? One of those elected since, or else the
 one that had the highest term then: an entry of a lower term, not yet there when a quorum had voted for a

@@ -9,9 +9,8 @@ from tests.sim.history import Outcome, Violation
 from tests.sim.leases.elections import RATE_MIN, Elections
 from tests.sim.leases.story import Lifetime, Story
 
-LOOKS = 4
 LOOK_MS = 500
-"""A leader looks twice a second for what is past its time. Of many keys it ends some at each look."""
+"""A leader looks twice a second for what is past its time, and again as soon as that has ended."""
 END_LAG_MS = 1_000
 """For a renewal that was still under way, for a change of leaders, and for the slowest node."""
 
@@ -45,7 +44,7 @@ def _check_lifetime(lifetime: Lifetime, elections: Elections) -> None:
 def ends_us_max(story: Story, ttl_ms_max: int) -> float:
     """By when every lease has ended that does not outlast the run, if nobody grants or renews any more."""
     last_us = max(ask.ended_us for ask in story.asks.values())
-    return last_us + ((ttl_ms_max + LOOKS * LOOK_MS) / RATE_MIN + END_LAG_MS) * 1000
+    return last_us + ((ttl_ms_max + LOOK_MS) / RATE_MIN + END_LAG_MS) * 1000
 
 
 def check_ended(story: Story, node: str, state: StateReader) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 from kvraft.client.failover import Failover
 from kvraft.client.leader_endpoint import ELECTION_S, LeaderEndpoint
+from kvraft.members import MemberAddresses
 from tests.fakes.one_node import one_node
 
 PATIENCE_S = 10.0
@@ -56,5 +57,39 @@ def test_an_endpoint_that_does_not_answer_holds_nothing_up() -> None:
             served.node.lead()
             async with asyncio.timeout(ELECTION_S):  # the hanging one is given up after that
                 assert await found(f"{hanging.endpoints},{served.endpoints}") == served.addresses[0]
+
+    asyncio.run(run())
+
+
+class Telling(dict[int, MemberAddresses]):
+    """Addresses of members; says when somebody asks for one."""
+
+    def __init__(self, asked: asyncio.Event) -> None:
+        super().__init__({3: MemberAddresses("192.0.2.1:1", "192.0.2.1:2")})
+        self._asked = asked
+
+    def get(self, node_id: int, default: MemberAddresses | None = None) -> MemberAddresses | None:
+        self._asked.set()
+        return super().get(node_id, default)
+
+
+def test_an_endpoint_that_leads_comes_before_the_address_that_others_tell() -> None:
+    """Which clients may be unable to reach: the nodes may be given to them under other names."""
+
+    async def run() -> None:
+        told = asyncio.Event()
+
+        async def fresh() -> None:
+            await told.wait()
+
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            one_node(members=Telling(told)) as follower,
+            one_node() as leader,
+        ):
+            leader.node.fresh = fresh  # type: ignore[method-assign]
+            leader.node.lead()
+            assert await found(f"{follower.endpoints},{leader.endpoints}") == leader.addresses[0]
+            assert await found(follower.endpoints) == "192.0.2.1:1"
 
     asyncio.run(run())

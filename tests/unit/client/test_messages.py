@@ -258,8 +258,25 @@ def test_an_acknowledgement_under_way_when_receiving_ends_may_have_been_applied(
                 await anext(messages)
             with pytest.raises(OutcomeUnknown) as unknown:
                 await acknowledging
+            with pytest.raises(OutcomeUnknown):  # asked again, it is what it was
+                await first.ack()
         assert (unknown.value.reason, unknown.value.applied) == ("NO_LEADER", "unknown")
         assert isinstance(unknown.value.__cause__, Unavailable)
+
+    with_client(scenario)
+
+
+def test_a_message_that_outlives_the_iteration_is_not_acknowledged() -> None:
+    async def scenario(_: OneNode, client: Client) -> None:
+        await send(client, "1", "2")
+        async with receiving(client) as messages:
+            first, second = await take(messages, 2)
+            await second.ack()
+        with pytest.raises(Unavailable) as ended:
+            await first.ack()
+        assert (ended.value.reason, ended.value.applied) == ("CANCELLED", "no")
+        await second.ack()  # it was
+        assert await live(client) == 1
 
     with_client(scenario)
 
