@@ -16,7 +16,9 @@ What lies where
             0000000000000001.log     segments of 64 MiB, zero-filled beforehand; the name is the
             000000000000a3f1.log     sequence number of its first record in hexadecimal
             spare.tmp, next.tmp      files being made ready; deleted when the log is opened
-        state/                       LMDB, one directory per generation: a received snapshot is a new one
+        state/00000001/              one directory per generation: a received snapshot is a new one
+            data.mdb                 LMDB: the rows
+            history/00000001.blocks  what changed, for watches; goes file by file
 
 How a write reaches the disk
 
@@ -24,9 +26,9 @@ How a write reaches the disk
    perhaps term and vote, and entries, in this order.
 2. It becomes one record (`log.contents`, `log.record`): header, contents, checksums, and a chain, a hash
    over the record before and this one.
-3. One synchronous pwrite at the end of the active segment. The file's blocks have been
-   written before, as zeros, so no metadata follows. The next write starts only afterwards; hence a
-   valid record proves that every earlier one was durable.
+3. One synchronous pwrite at the end of the active segment, past the page cache (`direct_file`). The
+   file's blocks have been written before, as zeros, so no metadata follows. The next write starts only
+   afterwards; hence a valid record proves that every earlier one was durable.
 4. A segment that is full is followed by a spare, made ready in the background. Its first record repeats
    identity, term and vote, installed snapshot and last entry, so that older segments can be dropped
    when the state is durable beyond them; they are filled with zeros again and reused.

@@ -118,7 +118,8 @@ class Scene:
                 log <= {"spare.tmp"}
                 and not more_states
                 and len(state.name) == 8
-                and {file.name for file in state.iterdir()} == {"data.mdb", "lock.mdb"}
+                and {file.name for file in state.iterdir()} == {"data.mdb", "lock.mdb", "history"}
+                and {file.suffix for file in (state / "history").iterdir()} <= {".blocks"}
                 and {file.name for file in self.log_directory.parent.iterdir()}
                 == {"LOCK", "FORMAT", "log", "state"}
             )
@@ -194,6 +195,39 @@ class Flush(Operation):
     async def perform(self, scene: Scene) -> None:
         await scene.put(_VALUE_BYTES)
         await scene.until(scene.is_flushed, "the state is flushed")
+
+    def exit_codes(self, point: Point) -> frozenset[int | None]:
+        return _STOPS
+
+
+class HistoryChange(Operation):
+    """The history of a node that was started goes on in a new file, and soon nothing of the one before is
+    kept, which is deleted."""
+
+    name = "history change"
+    flags = (*Flush.flags, "--history-revisions-max=1")
+
+    async def prepare(self, scene: Scene) -> None:
+        for _ in range(2):  # else the first flush of a node that was killed makes the file
+            assert await scene.put(300), "a write before any fault"
+            await eventually(scene.is_flushed, "the state is flushed")
+        await scene.cluster.kill(scene.victim)
+        scene.cluster.start(scene.victim)
+        await scene.cluster.leader()
+
+    def files(self, scene: Scene) -> Files:
+        (state,) = scene.state_directory.iterdir()
+        present = [int(file.stem) for file in (state / "history").iterdir()]
+        return {
+            "history/": [state / "history"],
+            "old blocks": [state / "history" / f"{number:08}.blocks" for number in present],
+            "new blocks": [state / "history" / f"{max(present) + 1:08}.blocks"],
+        }
+
+    async def perform(self, scene: Scene) -> None:
+        for _ in range(3):
+            if await scene.put(300):
+                await scene.until(scene.is_flushed, "the state is flushed")
 
     def exit_codes(self, point: Point) -> frozenset[int | None]:
         return _STOPS
@@ -306,6 +340,7 @@ class SnapshotInstall(Operation):
             "new data.mdb": [received / "data.mdb"],
             "new lock.mdb": [received / "lock.mdb"],
             "new generation": [received],
+            "new history/": [received / "history"],
             "state/": [scene.state_directory],
             "old generation": [present],
             "segments": scene.segments(),
@@ -330,4 +365,11 @@ class SnapshotInstall(Operation):
         return _STOPS | _GOES_ON if point.file in ("segments", "log/", "spare.tmp") else _STOPS
 
 
-OPERATIONS: tuple[Operation, ...] = (Commit(), Flush(), SegmentChange(), Compaction(), SnapshotInstall())
+OPERATIONS: tuple[Operation, ...] = (
+    Commit(),
+    Flush(),
+    HistoryChange(),
+    SegmentChange(),
+    Compaction(),
+    SnapshotInstall(),
+)

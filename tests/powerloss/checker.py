@@ -205,6 +205,8 @@ class _Checker:
             what = f"the rows at revision {found.revision} are not those that were put"
         elif not found.digest_holds:
             what = "the digest of the state is not that of its rows"
+        elif found.puts != (kept := _puts_of(history, found)):
+            what = f"the history has {len(found.puts)} puts, not the {len(kept)} that it should have"
         return Outcome(
             verdict=WRONG if what else RECOVERED,
             what=what,
@@ -233,6 +235,12 @@ class _Checker:
             f"{self._recording.name}: {verdict}: {what} [power cut at line {moment // 2 + 1} of the strace, "
             f"{cut.kind}: {cut.chosen}; the disk is in {kept}]"
         )
+
+
+def _puts_of(history: Sequence[tuple[bytes, bytes]], found: Recovered) -> list[tuple[int, bytes, bytes]]:
+    """What a history has that begins where this one does. It may begin late, but not behind its end."""
+    first = found.puts[0][0] if found.puts else found.revision + 1
+    return [(number, *put) for number, put in enumerate(history[: found.revision], 1) if number >= first]
 
 
 def lay_out(image: Image, directory: Path) -> None:

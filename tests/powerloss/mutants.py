@@ -144,6 +144,10 @@ MUTANTS = (
     Mutant("a segment is reused before its name is gone", "one node", _without(_reused_name), REFUSED),
     Mutant("the state's pages are not synced", "one node", _without(_file_sync("/data.mdb")), REFUSED),
     Mutant("the state's root is not synced", "one node", _without(_state_root), REFUSED),
+    Mutant("the history is not synced", "one node", _without(_file_sync(".blocks")), REFUSED),
+    Mutant(
+        "the name of a file of history is not synced", "one node", _without(_file_sync("/history")), REFUSED
+    ),
     Mutant("the first state's name is not synced", "one node", _without(_file_sync("/state")), REFUSED),
     Mutant("a received state is not synced", "snapshot, node 3", _without(_file_sync("2/data.mdb")), REFUSED),
     Mutant(

@@ -6,11 +6,11 @@ from __future__ import annotations
 import contextlib
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kvraft.machine import kv
+from kvraft.machine import keys, kv
 from kvraft.machine.records import KvRecord
 from kvraft.node.forwarding import ForwardAnswer, ForwardRequest
 from kvraft.node.replica import Replica
@@ -44,6 +44,8 @@ class Recovered:
     torn_bytes: int
     digest_holds: bool
     """Whether the digest of the state is that of its rows."""
+    puts: list[tuple[int, bytes, bytes]]
+    """Revision, key and value of what the history has, all from its oldest revision on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,18 @@ def _start(log: SegmentedLog, state: LayeredState) -> Recovered:
         rows=rows,
         torn_bytes=recovered.torn_bytes,
         digest_holds=digest == state.applied.digest,
+        puts=list(_puts(state)),
     )
+
+
+def _puts(state: LayeredState) -> Iterator[tuple[int, bytes, bytes]]:
+    first = state.history.oldest_revision
+    while revisions := state.read_history(first):
+        for revision, changes in revisions:
+            for key, row, _ in changes:
+                assert row is not None, key
+                yield revision, keys.kv_user_key(key), KvRecord.decode(row).value
+        first = revisions[-1][0] + 1
 
 
 def _commit_all(replica: Replica, recovered: RecoveredLog) -> None:

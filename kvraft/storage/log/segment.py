@@ -10,20 +10,22 @@ import os
 from array import array
 from pathlib import Path
 
+from kvraft.storage.direct_file import DirectFile
+
 SUFFIX = ".log"
 _FILL_BYTES = 1 << 18
 
 
 class Segment:
-    """The file is opened when it is first needed. Not safe to use from two threads at once, but
-    for `write` beside reads once something was written.
+    """The file is opened when it is first needed: apart for reading and for writing, which may go on at the
+    same time, each in one thread.
 
-    It is opened with O_DSYNC: write and fdatasync in one system call, on the same terms. In a busy
-    process that matters: each call hands the interpreter lock over and has to win it back, which took
+    It is written synchronously (O_DSYNC): write and fdatasync in one system call, on the same terms. In a
+    busy process that matters: each call hands the interpreter lock over and has to win it back, which took
     longer than the disk.
     """
 
-    __slots__ = ("_descriptor", "first_indexes", "offsets", "path", "size_bytes")
+    __slots__ = ("_descriptor", "_writer", "first_indexes", "offsets", "path", "size_bytes")
 
     def __init__(self, path: Path, size_bytes: int) -> None:
         self.path = path
@@ -33,26 +35,30 @@ class Segment:
         self.offsets = array("Q")
         """Where these records are."""
         self._descriptor: int | None = None
+        """For reading."""
+        self._writer: DirectFile | None = None
 
     def read(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes. Raises OSError."""
-        return os.pread(self._open(), length, offset)
+        if self._descriptor is None:
+            self._descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        return os.pread(self._descriptor, length, offset)
 
     def write(self, data: bytes, offset: int) -> None:
-        """Durable when it returns. Raises OSError; nothing may be written after that."""
-        written = os.pwrite(self._open(), data, offset)
-        if written != len(data):
-            raise OSError(f"only {written} of {len(data)} bytes were written")
+        """Durable when it returns, with zeros up to the end of its last page. Raises OSError; nothing may be
+        written after that."""
+        if self._writer is None:
+            self._writer = DirectFile(self.path, synchronous=True)
+        self._writer.write(offset, data)
 
     def close(self) -> None:
+        """Not for good: `read` and `write` open it again."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def _open(self) -> int:
-        if self._descriptor is None:
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC)
-        return self._descriptor
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
 
 
 def segment_path(directory: Path, sequence: int) -> Path:
@@ -79,16 +85,9 @@ def fill_with_zeros(path: Path, size_bytes: int) -> None:
     The zeros are written, not only allocated: making a record durable then writes no metadata.
     Piece by piece, so that the disk stays free for the log's own writes. Raises OSError.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.ftruncate(descriptor, size_bytes)
-        os.posix_fallocate(descriptor, 0, size_bytes)
-        zeros = bytes(min(_FILL_BYTES, size_bytes))
+    zeros = bytes(min(_FILL_BYTES, size_bytes))
+    with DirectFile(path, create=True) as file:
+        file.allocate(size_bytes)
         for offset in range(0, size_bytes, len(zeros)):
-            piece = min(len(zeros), size_bytes - offset)
-            if os.pwrite(descriptor, zeros[:piece], offset) != piece:
-                raise OSError(f"{path}: a write of zeros was cut short")
-            os.fdatasync(descriptor)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            file.write(offset, zeros[: size_bytes - offset])
+            file.sync()

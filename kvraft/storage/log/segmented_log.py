@@ -21,6 +21,7 @@ from pathlib import Path
 
 from kvraft.raft.types import Entry, HardState, Index, Term
 from kvraft.storage.data_directory import create_directory, fsync_directory
+from kvraft.storage.direct_file import PAGE_BYTES, DirectFile
 from kvraft.storage.errors import DataDirectoryError, StorageError
 from kvraft.storage.interfaces import Identity, InstalledSnapshot, LogWrite, RecoveredLog
 from kvraft.storage.log.contents import (
@@ -44,7 +45,6 @@ from kvraft.storage.log.segment import Segment, fill_with_zeros, segment_path, s
 from kvraft.storage.log.spares import NEXT_NAME, SPARE_NAME, Spares
 
 SEGMENT_BYTES = 64 << 20
-_PAGE_BYTES = 4096
 _READ_BYTES = 8192
 """Enough for most records; the rest of a longer one is read when its header is known."""
 
@@ -69,7 +69,7 @@ class SegmentedLog:
     def __init__(self, directory: Path, recovery: Recovery, segment_bytes: int) -> None:
         """See `create` and `open`."""
         assert segment_bytes > 0, segment_bytes
-        assert segment_bytes % _PAGE_BYTES == 0, segment_bytes
+        assert segment_bytes % PAGE_BYTES == 0, segment_bytes
         held = recovery.held
         self._directory = directory
         self._segment_bytes = segment_bytes
@@ -292,6 +292,7 @@ class SegmentedLog:
         self._end_offset = len(record)
         self._spare_due_offset = size_bytes // 2
         with self._lock:
+            self._held.segments[-1].close()  # it is read from now on, if at all
             self._held.segments.append(segment)
 
     def _read_entries(self, first: Index) -> list[Entry]:
@@ -325,19 +326,15 @@ def _encode_with_room(start: SegmentStart, needed_bytes: int) -> tuple[bytes, in
     needed_bytes += record_bytes(len(contents))
     if needed_bytes <= start.segment_bytes:
         return contents, start.segment_bytes
-    size_bytes = -(-needed_bytes // _PAGE_BYTES) * _PAGE_BYTES
+    size_bytes = -(-needed_bytes // PAGE_BYTES) * PAGE_BYTES
     return encode_start(replace(start, segment_bytes=size_bytes)), size_bytes
 
 
 def _begin_segment(directory: Path, sequence: int, record: bytes, size_bytes: int) -> Segment:
     """Makes a durable segment of the zero-filled file `NEXT_NAME`. Raises OSError."""
     path = segment_path(directory, sequence)
-    descriptor = os.open(directory / NEXT_NAME, os.O_RDWR | os.O_DSYNC | os.O_CLOEXEC)
-    try:
-        if os.pwrite(descriptor, record, 0) != len(record):
-            raise OSError(f"{path}: the write of its first record was cut short")
-    finally:
-        os.close(descriptor)
+    with DirectFile(directory / NEXT_NAME, synchronous=True) as file:
+        file.write(0, record)
     os.rename(directory / NEXT_NAME, path)
     fsync_directory(directory)
     return Segment(path, size_bytes)

@@ -8,7 +8,8 @@ holds. Reads look into the active table, the frozen ones, then LMDB; scans merge
 
 LMDB at its flushed index is the snapshot: no second copy is kept. A view of one moment is the frozen
 tables and a read transaction, and may be read in chunks while the node goes on (`store`). A state that
-is received from the leader is built beside the present one (`generations`). A deleted row leaves its bytes in
+is received from the leader is built beside the present one (`generations`). What changed is kept for watches
+(`history`), in files beside LMDB (`block_files`). A deleted row leaves its bytes in
 free pages of the file; after an erasure the state is therefore copied into new files (`rewrite`).
 
 LMDB does not notice a flipped bit, so every stored value carries a checksum, and the sum of all row

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent, StateReader
 
@@ -11,12 +11,22 @@ Row = tuple[bytes, bytes | None]
 """A key and its value; None: the key is to be deleted."""
 
 
+class Block(NamedTuple):
+    """A part of the history."""
+
+    key: bytes
+    """Where it belongs among the others."""
+    label: bytes
+    """What is to be known of it without reading it."""
+    contents: bytes
+
+
 class EngineReader(StateReader, Protocol):
     """One moment of an engine, until it is closed. One thread at a time."""
 
     def history(self, key: bytes) -> Iterator[bytes]:
-        """The blocks of the history in the order of their keys, from the last one on whose key is not after
-        `key`; if there is none, from the first."""
+        """The contents of the blocks of the history in the order of their keys, from the last one on whose
+        key is not after `key`; if there is none, from the first. Good until the write after the next one."""
         ...
 
     def close(self) -> None:
@@ -27,11 +37,11 @@ class EngineReader(StateReader, Protocol):
 class HistoryWrite(Protocol):
     """What a write does to the history, step by step, in this order."""
 
-    def blocks(self) -> Iterator[tuple[bytes, bytes]]:
-        """Key and contents of what is added, ascending, behind all that is there."""
+    def blocks(self) -> Iterator[Block]:
+        """What is added, ascending, behind all that is there."""
         ...
 
-    def obsolete(self, block: bytes) -> bool:
+    def obsolete(self, label: bytes) -> bool:
         """Asked for the first block, then for the next, until it has to stay: whether it goes."""
         ...
 

@@ -8,9 +8,10 @@ the rest by replaying the log.
 
 On disk the changes lie in blocks, in the order in which they were made: a row for each change would cost as
 much as the change itself, and so would a step of Python's for each, where a block is made. It is named by its
-first change; numbers are big-endian:
+first change, and its label has its last revision, the replicated time at which it was written, and its size
+on disk, 8 bytes each. Its contents, numbers big-endian:
 
-    last revision 8, replicated time at which it was written 8, number of changes 4
+    number of changes 4
     the revision of each change, 8
     three lengths for each change, 4: of its key, its row and its previous row (-1: there is none)
     the bytes of all these
@@ -27,7 +28,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, islice
 
 from kvraft.storage.interfaces import Change, HistoryCompactedError, HistoryExtent, HistoryLimits
-from kvraft.storage.state.engine import EngineReader
+from kvraft.storage.state.block_files import disk_bytes
+from kvraft.storage.state.engine import Block, EngineReader
 
 BLOCK_BYTES = 256 << 10
 BLOCK_CHANGES = 256
@@ -42,7 +44,8 @@ Revision = tuple[int, Sequence[Change]]
 """A revision and its changes."""
 
 _KEY = struct.Struct(">QI")
-_BLOCK = struct.Struct(">QQI")
+_LABEL = struct.Struct(">QQQ")
+_COUNT = struct.Struct(">I")
 
 
 class _Recent:
@@ -168,18 +171,18 @@ class HistoryFlush:
         self._clock_ms = clock_ms
         self._newest = recent.revisions[-1] if recent.revisions else 0
 
-    def blocks(self) -> Iterator[tuple[bytes, bytes]]:
+    def blocks(self) -> Iterator[Block]:
         """In ascending order of their keys, behind all that the engine has."""
         size_bytes = self.extent.size_bytes
-        for key, block in _encoded(self.recent, self._clock_ms):
-            size_bytes += len(block)
-            yield key, block
+        for block in _encoded(self.recent, self._clock_ms):
+            size_bytes += disk_bytes(block.contents)
+            yield block
         self.extent = HistoryExtent(oldest_revision=self.extent.oldest_revision, size_bytes=size_bytes)
 
-    def obsolete(self, block: bytes) -> bool:
+    def obsolete(self, label: bytes) -> bool:
         """Whether the oldest block that is left has to go; it is then taken for gone."""
         limits = self._limits
-        last_revision, time_ms, _ = _BLOCK.unpack_from(block)
+        last_revision, time_ms, size_bytes = _LABEL.unpack(label)
         if (
             self.extent.size_bytes <= limits.bytes_max
             and self._newest - last_revision < limits.revisions_max
@@ -187,7 +190,7 @@ class HistoryFlush:
         ):
             return False
         self.extent = HistoryExtent(
-            oldest_revision=last_revision + 1, size_bytes=self.extent.size_bytes - len(block)
+            oldest_revision=last_revision + 1, size_bytes=self.extent.size_bytes - size_bytes
         )
         return True
 
@@ -197,7 +200,7 @@ def first_key(revision: int) -> bytes:
     return _KEY.pack(revision, 0)
 
 
-def _encoded(recent: _Recent, time_ms: int) -> Iterator[tuple[bytes, bytes]]:
+def _encoded(recent: _Recent, time_ms: int) -> Iterator[Block]:
     begin = 0
     while begin < len(recent.revisions):
         revisions = recent.revisions[begin : begin + BLOCK_CHANGES]
@@ -206,26 +209,27 @@ def _encoded(recent: _Recent, time_ms: int) -> Iterator[tuple[bytes, bytes]]:
         fitting = bisect_left(list(accumulate(lengths)), BLOCK_BYTES) // 3 + 1
         del revisions[fitting:], parts[3 * fitting :], lengths[3 * fitting :]
         count = len(revisions)
-        header = _BLOCK.pack(revisions[-1], time_ms, count)
         numbers = _numbers(count).pack(*revisions, *lengths)
+        contents = b"".join((_COUNT.pack(count), numbers, *filter(None, parts)))
         position = begin - bisect_left(recent.revisions, revisions[0])
-        yield _KEY.pack(revisions[0], position), b"".join((header, numbers, *filter(None, parts)))
+        label = _LABEL.pack(revisions[-1], time_ms, disk_bytes(contents))
+        yield Block(_KEY.pack(revisions[0], position), label, contents)
         begin += count
 
 
 def _decoded(reader: EngineReader, first: int) -> Iterator[tuple[int, Change]]:
     """The changes of an engine from revision `first` on."""
-    for block in reader.history(first_key(first)):
-        yield from _changes_of(block, first)
+    for contents in reader.history(first_key(first)):
+        yield from _changes_of(contents, first)
 
 
 def _changes_of(block: bytes, first: int) -> Iterator[tuple[int, Change]]:
-    _, _, count = _BLOCK.unpack_from(block)
+    (count,) = _COUNT.unpack_from(block)
     layout = _numbers(count)
-    numbers = layout.unpack_from(block, _BLOCK.size)
+    numbers = layout.unpack_from(block, _COUNT.size)
     revisions, lengths = numbers[:count], numbers[count:]
     begin = bisect_left(revisions, first)
-    end = _BLOCK.size + layout.size + sum(length for length in lengths[: 3 * begin] if length > 0)
+    end = _COUNT.size + layout.size + sum(length for length in lengths[: 3 * begin] if length > 0)
     remaining = iter(lengths[3 * begin :])
     for revision, key_bytes, row_bytes, previous_bytes in zip(
         revisions[begin:], remaining, remaining, remaining, strict=True

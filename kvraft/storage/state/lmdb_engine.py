@@ -5,6 +5,11 @@ checksum because LMDB does not notice a flipped bit, and `meta`, with one record
 index the rows stand for, and one that says what the history holds. All change in one transaction, and the
 tables exist from the first one on: an environment without them was damaged, never new.
 
+The blocks of the history lie beside it, in `block_files`: large, written in the order in which they will be
+deleted, and hardly ever read, they would only take LMDB's pages through the page cache and its lists of free
+ones. The table has for each block where it is, its checksum and its label. A file of blocks is deleted by the
+write after the one that let go of its last block: by then nobody reads what was before.
+
 Rows are read through a transaction that is renewed after each write, which makes a read about as
 cheap as a dictionary of Python's; long reads have a transaction of their own.
 
@@ -27,6 +32,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import struct
 import time
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -39,11 +45,12 @@ from xxhash import xxh3_64_digest
 from kvraft.raft.types import Index, Term
 from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
 from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent
+from kvraft.storage.state.block_files import BlockFiles, Place
 from kvraft.storage.state.digest import CHECKSUM_BYTES, row_checksum
 from kvraft.storage.state.engine import HistoryWrite, Row
 
 KEY_BYTES_MAX = 511
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MAP_BYTES = 256 << 30
 """Address space, not disk: the quota is kept elsewhere, and the map must never be full."""
 READERS_MAX = 16_384
@@ -58,6 +65,9 @@ _META = b"meta"
 _APPLIED_KEY = b"applied"
 _EXTENT_KEY = b"history"
 _DATA_FILE = "data.mdb"
+_BLOCKS_DIRECTORY = "history"
+_BLOCK_ENTRY = struct.Struct(">IQI8s")
+"""File, offset and size of a block, and its checksum; its label follows."""
 _RESEED = "stop this node, move its data directory away and let the others re-seed it"
 _DAMAGE = (
     lmdb.BadChecksumError,
@@ -85,6 +95,8 @@ def _errors_of(file: Path, advice: str = _CHECK_DISK) -> Iterator[None]:
         yield
     except lmdb.Error as error:
         raise _translated(error, file, advice) from error
+    except OSError as error:  # of the files with the blocks
+        raise StorageError(f"{file.parent / _BLOCKS_DIRECTORY}: {error}; {advice}") from error
 
 
 class LmdbEngine:
@@ -102,6 +114,7 @@ class LmdbEngine:
         self.cleaned: Cleaned | None = None
         self._applied = None if is_new else self._read_applied()
         self._history = None if is_new else self._read_extent()
+        self._block_files, self._oldest_file = self._open_block_files()
 
     @classmethod
     def create(cls, path: Path, *, sync_commits: bool = True) -> LmdbEngine:
@@ -111,6 +124,7 @@ class LmdbEngine:
         Raises StorageError, OSError.
         """
         path.mkdir(mode=0o700)
+        (path / _BLOCKS_DIRECTORY).mkdir(mode=0o700)
         # The files of LMDB 0.9 (0) and 1.0 are mutually unreadable, and the default may change.
         return cls._open(path, is_new=True, sync=sync_commits, lib_version=0)
 
@@ -149,7 +163,7 @@ class LmdbEngine:
     @property
     def disk_bytes(self) -> int:
         with _errors_of(self._file):
-            return _used_bytes(self._environment)
+            return _used_bytes(self._environment) + self._block_files.size_bytes
 
     def write(self, rows: Iterable[Row], applied: Applied, history: HistoryWrite | None = None) -> None:
         with self._transaction() as transaction:
@@ -174,10 +188,13 @@ class LmdbEngine:
     def reader(self) -> LmdbReader:
         self._check_alive()
         with _errors_of(self._file):
-            return LmdbReader(self._file, self._environment.begin(db=self._rows), self._blocks)
+            return LmdbReader(
+                self._file, self._environment.begin(db=self._rows), self._blocks, self._block_files
+            )
 
     def close(self) -> None:
         self._environment.close()
+        self._block_files.close()
 
     def _check_alive(self) -> None:
         if self._is_dead:
@@ -212,22 +229,38 @@ class LmdbEngine:
                 time.sleep(WRITE_PAUSE_S)
 
     def _put_history(self, transaction: lmdb.Transaction, history: HistoryWrite) -> None:
-        for key, block in history.blocks():
-            transaction.put(key, block + row_checksum(key, block), db=self._blocks, append=True)
-            time.sleep(WRITE_PAUSE_S)
+        files = self._block_files
+        files.drop_before(self._oldest_file)
+        for key, label, contents in history.blocks():
+            place = files.append(contents)
+            checksum = row_checksum(key, contents)
+            entry = _BLOCK_ENTRY.pack(place.file, place.offset, place.size_bytes, checksum) + label
+            transaction.put(key, entry + row_checksum(key, entry), db=self._blocks, append=True)
+        files.sync()
         with transaction.cursor(self._blocks) as cursor:
             while cursor.first():
-                key, stored = cast(tuple[bytes, bytes], cursor.item())
-                if not history.obsolete(_checked(self._file, key, stored)):
+                place, _, label = _block_entry(self._file, *_item(cursor))
+                self._oldest_file = place.file
+                if not history.obsolete(label):
                     break
                 cursor.delete()
-                time.sleep(WRITE_PAUSE_S)
         extent = history.extent
         self._put_record(
             transaction,
             _EXTENT_KEY,
             {"oldest_revision": extent.oldest_revision, "size_bytes": extent.size_bytes},
         )
+
+    def _open_block_files(self) -> tuple[BlockFiles, int]:
+        """And the oldest of them. Raises StorageError, CorruptionError."""
+        first = last = 0
+        with _errors_of(self._file):
+            with self._environment.begin() as transaction, transaction.cursor(self._blocks) as cursor:
+                if cursor.first():
+                    first = _block_entry(self._file, *_item(cursor))[0].file
+                if cursor.last():
+                    last = _block_entry(self._file, *_item(cursor))[0].file
+            return BlockFiles(self._file.parent / _BLOCKS_DIRECTORY, first, last), first
 
     def _put_applied(self, transaction: lmdb.Transaction, applied: Applied) -> None:
         self._put_record(
@@ -286,9 +319,11 @@ class LmdbEngine:
 class LmdbReader:
     """Implements `EngineReader`: one read transaction."""
 
-    __slots__ = ("_blocks", "_cursor", "_file", "_transaction")
+    __slots__ = ("_block_files", "_blocks", "_cursor", "_file", "_transaction")
 
-    def __init__(self, file: Path, transaction: lmdb.Transaction, blocks: Any) -> None:
+    def __init__(
+        self, file: Path, transaction: lmdb.Transaction, blocks: Any, block_files: BlockFiles
+    ) -> None:
         self._file = file
         self._transaction = transaction
         self._cursor: Any = transaction.cursor()
@@ -296,6 +331,7 @@ class LmdbReader:
         rows are `bytes`, as in `_rows_of`."""
         self._blocks = blocks
         """The table of the history; LMDB's binding does not name its type."""
+        self._block_files = block_files
 
     def get(self, key: bytes) -> bytes | None:
         try:
@@ -327,7 +363,14 @@ class LmdbReader:
             else:
                 found = cursor.key() == key or cursor.prev() or cursor.first()
             for each, stored in _rows_of(cursor.iternext()) if found else ():
-                yield _checked(self._file, each, stored)
+                place, checksum, _ = _block_entry(self._file, each, stored)
+                contents = self._block_files.read(place)
+                if row_checksum(each, contents) != checksum:
+                    raise CorruptionError(
+                        f"{self._block_files.path(place)}, offset {place.offset}: these {place.size_bytes} "
+                        f"bytes of history are not what was written; {_RESEED}"
+                    )
+                yield contents
 
     def close(self) -> None:
         self._cursor.close()
@@ -339,6 +382,18 @@ def _checked(file: Path, key: bytes, stored: bytes) -> bytes:
     if not stored.endswith(row_checksum(key, value)):
         raise CorruptionError(f"{file}: the value of key {key[:32].hex()} is not what was written; {_RESEED}")
     return value
+
+
+def _block_entry(file: Path, key: bytes, stored: bytes) -> tuple[Place, bytes, bytes]:
+    """Where a block is, its checksum and its label."""
+    entry = _checked(file, key, stored)
+    number, offset, size_bytes, checksum = _BLOCK_ENTRY.unpack_from(entry)
+    return Place(number, offset, size_bytes), checksum, entry[_BLOCK_ENTRY.size :]
+
+
+def _item(cursor: lmdb.Cursor) -> tuple[bytes, bytes]:
+    """See `_rows_of`."""
+    return cast(tuple[bytes, bytes], cursor.item())
 
 
 def _rows_of(iterator: Iterator[tuple[Any, Any]]) -> Iterator[tuple[bytes, bytes]]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from sortedcontainers import SortedDict
 
 from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent
-from kvraft.storage.state.engine import HistoryWrite, Row
+from kvraft.storage.state.block_files import disk_bytes
+from kvraft.storage.state.engine import Block, HistoryWrite, Row
 
 
 class MemoryEngine:
@@ -17,7 +18,7 @@ class MemoryEngine:
         self._rows: SortedDict[bytes, bytes] = SortedDict()
         self._applied: Applied | None = None
         self.cleaned: Cleaned | None = None
-        self._blocks: SortedDict[bytes, bytes] = SortedDict()
+        self._blocks: SortedDict[bytes, Block] = SortedDict()
         self._history: HistoryExtent | None = None
 
     @property
@@ -30,9 +31,8 @@ class MemoryEngine:
 
     @property
     def disk_bytes(self) -> int:
-        return sum(
-            len(key) + len(value) for table in (self._rows, self._blocks) for key, value in table.items()
-        )
+        rows_bytes = sum(len(key) + len(value) for key, value in self._rows.items())
+        return rows_bytes + sum(disk_bytes(block.contents) for block in self._blocks.values())
 
     def write(self, rows: Iterable[Row], applied: Applied, history: HistoryWrite | None = None) -> None:
         version = self._rows.copy()
@@ -43,8 +43,8 @@ class MemoryEngine:
                 version[key] = value
         if history is not None:
             blocks = self._blocks.copy()
-            blocks.update(history.blocks())
-            while blocks and history.obsolete(blocks.peekitem(0)[1]):
+            blocks.update((block.key, block) for block in history.blocks())
+            while blocks and history.obsolete(blocks.peekitem(0)[1].label):
                 blocks.popitem(0)
             self._blocks, self._history = blocks, history.extent
         self._rows, self._applied = version, applied
@@ -65,7 +65,7 @@ class MemoryEngine:
 class MemoryReader:
     """Implements `EngineReader`."""
 
-    def __init__(self, rows: SortedDict[bytes, bytes], blocks: SortedDict[bytes, bytes]) -> None:
+    def __init__(self, rows: SortedDict[bytes, bytes], blocks: SortedDict[bytes, Block]) -> None:
         self._rows = rows
         self._blocks = blocks
 
@@ -81,7 +81,7 @@ class MemoryReader:
 
     def history(self, key: bytes) -> Iterator[bytes]:
         for each in self._blocks.islice(max(0, self._blocks.bisect_right(key) - 1)):
-            yield self._blocks[each]
+            yield self._blocks[each].contents
 
     def close(self) -> None:
         """Nothing to let go."""

@@ -3,6 +3,8 @@ replay after a crash; and never longer than it may be."""
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.types import Index, SnapshotMetadata, Term
-from kvraft.storage.errors import CorruptionError
+from kvraft.storage.errors import CorruptionError, StorageError
 from kvraft.storage.interfaces import Change, HistoryCompactedError, HistoryLimits
 from kvraft.storage.state import (
     FIRST_GENERATION,
@@ -22,6 +24,8 @@ from kvraft.storage.state import (
     open_state,
     receive_state,
 )
+from kvraft.storage.state import block_files as block_files_module
+from kvraft.storage.state.block_files import disk_bytes
 
 LIMITS = HistoryLimits(revisions_max=1_000_000, bytes_max=1 << 30, age_ms_max=1 << 40)
 Make = Callable[[], LayeredState]
@@ -190,7 +194,7 @@ def test_what_is_longer_than_allowed_goes_oldest_first(state: LayeredState) -> N
 
 
 def test_what_is_larger_than_allowed_goes(state: LayeredState) -> None:
-    state.history.begin(0, HistoryLimits(revisions_max=1_000_000, bytes_max=2_000, age_ms_max=1 << 40))
+    state.history.begin(0, HistoryLimits(revisions_max=1_000_000, bytes_max=100_000, age_ms_max=1 << 40))
     for first in range(1, 200, 20):
         record(state, first, first + 19)
         flush(state)
@@ -199,7 +203,7 @@ def test_what_is_larger_than_allowed_goes(state: LayeredState) -> None:
     extent = state._floor.engine.history
     assert extent is not None
     blocks = list(state._reader.history(history.first_key(1)))
-    assert extent.size_bytes == sum(map(len, blocks)) <= 2_000
+    assert extent.size_bytes == sum(map(disk_bytes, blocks)) <= 100_000
 
 
 def test_what_is_older_than_allowed_goes(state: LayeredState) -> None:
@@ -259,22 +263,164 @@ def test_a_received_state_has_history_from_its_revision_on(tmp_path: Path) -> No
     again.close()
 
 
-def test_a_flipped_bit_in_the_history_is_noticed(tmp_path: Path) -> None:
-    state = open_state(tmp_path, FIRST_GENERATION, voters=(1,))
-    state.history.begin(0, LIMITS)
+@pytest.fixture
+def on_disk(tmp_path: Path) -> Callable[[], LayeredState]:
+    """Opens the state in `tmp_path`; its history has then begun."""
+
+    def make() -> LayeredState:
+        state = open_state(tmp_path, FIRST_GENERATION, voters=(1,))
+        state.history.begin(0, LIMITS)
+        return state
+
+    return make
+
+
+def block_files(directory: Path) -> dict[str, int]:
+    """Name and size of each."""
+    return {path.name: path.stat().st_size for path in sorted((directory / "00000001" / "history").iterdir())}
+
+
+def test_a_flipped_bit_in_the_history_is_noticed(tmp_path: Path, on_disk: Callable[[], LayeredState]) -> None:
+    state = on_disk()
+    log = record(state, 1, 5)
+    flush(state)
+    state.close()
+    path = tmp_path / "00000001" / "history" / "00000001.blocks"
+    blocks = path.read_bytes()
+    for place in (0, 20, 4096 + 3):
+        path.write_bytes(blocks[:place] + bytes([blocks[place] ^ 1]) + blocks[place + 1 :])
+        again = on_disk()
+        with pytest.raises(CorruptionError, match=r"00000001\.blocks, offset \d+: these \d+ bytes"):
+            read(again, 1)
+        again.close()
+    path.write_bytes(blocks)
+    again = on_disk()
+    assert read(again, 1) == log
+    again.close()
+
+
+def test_a_file_of_the_history_that_is_gone_or_short_is_noticed(
+    tmp_path: Path, on_disk: Callable[[], LayeredState]
+) -> None:
+    state = on_disk()
     record(state, 1, 5)
     flush(state)
     state.close()
-    path = tmp_path / "00000001"
-    with lmdb.open(str(path), max_dbs=3) as environment:
+    path = tmp_path / "00000001" / "history" / "00000001.blocks"
+    path.write_bytes(path.read_bytes()[:4096])
+    again = on_disk()
+    with pytest.raises(CorruptionError, match=r"offset 4096"):
+        read(again, 1)
+    again.close()
+    path.unlink()
+    again = on_disk()
+    with pytest.raises(CorruptionError, match=r"00000001\.blocks, offset 0"):
+        read(again, 1)
+    again.close()
+
+
+def test_a_flipped_bit_in_the_place_of_a_block_is_noticed(
+    tmp_path: Path, on_disk: Callable[[], LayeredState]
+) -> None:
+    state = on_disk()
+    record(state, 1, 5)
+    flush(state)
+    state.close()
+    with lmdb.open(str(tmp_path / "00000001"), max_dbs=3) as environment:
         blocks = environment.open_db(b"history", create=False)
         with environment.begin(db=blocks, write=True) as transaction:
             key = history.first_key(1)
-            stored = bytearray(transaction.get(key))
-            stored[20] ^= 1
-            transaction.put(key, bytes(stored))
-    again = open_state(tmp_path, FIRST_GENERATION, voters=(1,))
-    again.history.begin(5, LIMITS)
+            entry = bytearray(transaction.get(key) or b"")
+            entry[7] ^= 1
+            transaction.put(key, bytes(entry))
     with pytest.raises(CorruptionError, match="is not what was written"):
-        again.read_history(1)
+        on_disk()
+
+
+def test_each_start_writes_a_new_file_and_old_ones_go_when_nothing_in_them_is_kept(
+    tmp_path: Path, on_disk: Callable[[], LayeredState]
+) -> None:
+    log: Log = []
+    for start in range(3):
+        state = on_disk()
+        log += record(state, 10 * start + 1, 10 * start + 10)
+        flush(state)
+        assert read(state, 1) == log
+        assert state.disk_bytes > sum(block_files(tmp_path).values()) > 0
+        state.close()
+    assert list(block_files(tmp_path)) == ["00000001.blocks", "00000002.blocks", "00000003.blocks"]
+    state = open_state(tmp_path, FIRST_GENERATION, voters=(1,))
+    state.history.begin(30, HistoryLimits(revisions_max=5, bytes_max=1 << 30, age_ms_max=1 << 40))
+    record(state, 31, 31)
+    flush(state)
+    reader = state._floor.engine.reader()
+    assert state.history.oldest_revision > 20
+    assert "00000001.blocks" in block_files(tmp_path), "whoever reads the moment before still may"
+    record(state, 32, 32)
+    flush(state)
+    assert list(block_files(tmp_path)) == ["00000003.blocks", "00000004.blocks"]
+    assert read(state, state.history.oldest_revision)[-1][0] == 32
+    reader.close()
+    state.close()
+
+
+def test_a_file_ends_when_it_is_large(
+    tmp_path: Path, on_disk: Callable[[], LayeredState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(block_files_module, "FILE_BYTES", 5 * 4096)
+    state = on_disk()
+    log = record(state, 1, 60)
+    flush(state)
+    sizes = block_files(tmp_path)
+    assert len(sizes) > 3
+    assert set(list(sizes.values())[:-1]) == {5 * 4096}
+    assert read(state, 1) == log
+    state.close()
+    again = on_disk()
+    assert read(again, 1) == log
+    again.close()
+
+
+def test_what_a_crash_left_behind_the_history_is_not_there(
+    tmp_path: Path, on_disk: Callable[[], LayeredState]
+) -> None:
+    """Blocks that were written, and whose transaction was not."""
+    state = on_disk()
+    log = record(state, 1, 5)
+    flush(state)
+    state.close()
+    directory = tmp_path / "00000001" / "history"
+    with (directory / "00000001.blocks").open("ab") as file:
+        file.write(bytes(range(256)) * 64)
+    (directory / "00000002.blocks").write_bytes(bytes(4096))
+    again = on_disk()
+    assert list(block_files(tmp_path)) == ["00000001.blocks"]
+    assert read(again, 1) == log
+    log += record(again, 6, 9)
+    flush(again)
+    assert read(again, 1) == log
+    again.close()
+
+
+def test_an_error_while_the_history_is_written_kills_the_engine_and_loses_nothing(
+    on_disk: Callable[[], LayeredState], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = on_disk()
+    log = record(state, 1, 5)
+    flush(state)
+    record(state, 6, 9)
+    assert state.freeze()
+
+    def fail(descriptor: int, data: memoryview, offset: int) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", fail)
+        with pytest.raises(StorageError, match=r"history: .*No space left on device"):
+            state.flush()
+    with pytest.raises(StorageError, match="a write failed before"):
+        state.flush()
+    state.close()
+    again = on_disk()
+    assert (again.applied.index, read(again, 1)) == (5, log)
     again.close()

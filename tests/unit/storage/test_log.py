@@ -340,9 +340,9 @@ def test_opening_makes_the_last_record_durable_again(tmp_path: Path, monkeypatch
     written: list[bytes] = []
     real_pwrite = os.pwrite
 
-    def pwrite(descriptor: int, data: bytes, offset: int) -> int:
+    def pwrite(descriptor: int, data: memoryview, offset: int) -> int:
         assert fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_DSYNC
-        written.append(data)
+        written.append(bytes(data))
         return real_pwrite(descriptor, data, offset)
 
     monkeypatch.setattr(os, "pwrite", pwrite)

@@ -16,6 +16,7 @@ import pytest
 
 from kvraft.raft.types import Index, Term
 from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
+from kvraft.storage.interfaces import HistoryLimits
 from kvraft.storage.state import FIRST_GENERATION, LayeredState, lmdb_engine, open_state
 from kvraft.storage.state.lmdb_engine import LmdbEngine
 
@@ -96,7 +97,11 @@ def test_a_second_opening_in_one_process_is_refused(tmp_path: Path) -> None:
 def test_files_are_private_to_their_owner(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        open_first(tmp_path / "state").close()
+        state = open_first(tmp_path / "state")
+        state.history.begin(0, HistoryLimits(revisions_max=9, bytes_max=1 << 20, age_ms_max=9))
+        state.history.record([(1, [(b"key", b"row", None)])], 0)
+        fill(state, a=b"1")
+        state.close()
     finally:
         os.umask(before)
     modes = {
@@ -106,6 +111,8 @@ def test_files_are_private_to_their_owner(tmp_path: Path) -> None:
         "state": 0o700,
         "state/00000001": 0o700,
         "state/00000001/data.mdb": 0o600,
+        "state/00000001/history": 0o700,
+        "state/00000001/history/00000001.blocks": 0o600,
         "state/00000001/lock.mdb": 0o600,
     }
 
@@ -249,7 +256,7 @@ def test_a_row_of_many_pages_is_checked_to_its_last_byte(tmp_path: Path) -> None
 
 
 def test_every_flipped_byte_of_the_applied_index_is_found_at_the_start(tmp_path: Path, raw: bytes) -> None:
-    start = raw.index(b'applied{"format": 1, "index": 1')
+    start = raw.index(b'applied{"format": 2, "index": 1')
     end = raw.index(b"}", start) + 1 + 8
     for offset in range(start, end):
         data_file(tmp_path).write_bytes(flipped(raw, offset))
@@ -312,13 +319,13 @@ def test_a_sound_file_may_lack_pages_at_its_end(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr(lmdb_engine, "FORMAT_VERSION", 2)
+        newer.setattr(lmdb_engine, "FORMAT_VERSION", 3)
         state = open_first(tmp_path)
         fill(state, a=b"1")
         state.close()
         expected = data_file(tmp_path).read_bytes()
     for _ in range(2):
-        with pytest.raises(DataDirectoryError, match="is of format 2, and this program knows 1"):
+        with pytest.raises(DataDirectoryError, match="is of format 3, and this program knows 2"):
             open_first(tmp_path)
     assert data_file(tmp_path).read_bytes() == expected
 
