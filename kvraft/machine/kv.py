@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, repeat
 
 from kvraft.machine import keys, leases
 from kvraft.machine.records import KvRecord, mod_revision
@@ -73,20 +73,20 @@ def compare_and_set(
 
 def batch_write(space: KvSpace, command: command_pb2.BatchWriteCommand) -> BatchWriteResult | Failed:
     """Applies puts and deletes in order, all or, if a lease does not exist, none."""
-    operations = list(command.operations)  # once: each look at a message makes an object for it
-    for operation in operations:
-        lease_id = operation.lease_id
+    for lease_id in command.lease_ids:
         if lease_id and not leases.exists(space.state, lease_id):
             return Failed(FailureReason.LEASE_NOT_FOUND, lease_id)
+    deletes = set(command.deletes)
     existed: list[bool] = []
-    for operation in operations:
-        if not operation.delete:
-            existed.append(space.put(operation.key, operation.value, operation.lease_id) is not None)
+    operations = zip(command.keys, command.values, command.lease_ids or repeat(0), strict=False)
+    for number, (key, value, lease_id) in enumerate(operations):
+        if number not in deletes:
+            existed.append(space.put(key, value, lease_id) is not None)
             continue
-        previous = space.get(operation.key)
+        previous = space.get(key)
         existed.append(previous is not None)
         if previous is not None:
-            space.delete(operation.key, previous)
+            space.delete(key, previous)
     return BatchWriteResult(tuple(existed))
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 # create revision, modification revision, version, lease; then the value.
 HEADER = struct.Struct(">QQQQ")
 _LEASE = slice(24, 32)
-_NO_LEASE = bytes(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,22 +27,18 @@ class KvRecord:
         return cls(row[HEADER.size :], create_revision, mod_revision, version, lease_id)
 
 
-def encode_next(previous: bytes | None, value: bytes, revision: int, lease_id: int) -> bytes:
-    """The row that replaces `previous` (None: there was none) at `revision`."""
+def encode_next(previous: bytes | None, value: bytes, revision: int, lease_id: int) -> tuple[bytes, int]:
+    """The row that replaces `previous` (None: there was none) at `revision`, and the lease that the key was
+    attached to before (0: none)."""
     if previous is None:
-        return HEADER.pack(revision, revision, 1, lease_id) + value
-    create_revision, _, version, _ = HEADER.unpack_from(previous)
-    return HEADER.pack(create_revision, revision, version + 1, lease_id) + value
+        return HEADER.pack(revision, revision, 1, lease_id) + value, 0
+    create_revision, _, version, lease_before = HEADER.unpack_from(previous)
+    return HEADER.pack(create_revision, revision, version + 1, lease_id) + value, lease_before
 
 
 def mod_revision(row: bytes | None) -> int:
     """The revision that last wrote the row; 0 if there is none."""
     return 0 if row is None else int(HEADER.unpack_from(row)[1])
-
-
-def has_lease(row: bytes | None) -> bool:
-    """Whether the row is attached to a lease."""
-    return row is not None and row[_LEASE] != _NO_LEASE
 
 
 def attached_lease(row: bytes) -> int:

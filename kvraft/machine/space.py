@@ -5,7 +5,7 @@ watched are recorded here too: one list says what a revision changed, in order."
 from __future__ import annotations
 
 from kvraft.machine import keys, leases
-from kvraft.machine.records import attached_lease, encode_next, has_lease
+from kvraft.machine.records import attached_lease, encode_next
 from kvraft.storage.interfaces import Change, StateTransaction
 
 
@@ -29,10 +29,10 @@ class KvSpace:
         """Writes a key and answers the row it held before. The lease must exist."""
         state, row_key = self.state, keys.KV + key
         previous = state.get(row_key)
-        row = encode_next(previous, value, self.revision, attach_to)
+        row, attached_to = encode_next(previous, value, self.revision, attach_to)
         state.put(row_key, row, previous)
-        if attach_to or has_lease(previous):
-            self._move(key, previous, attach_to)
+        if attach_to != attached_to:
+            self._move(key, attached_to, attach_to)
         self.changes.append((row_key, row, previous))
         return previous
 
@@ -40,8 +40,9 @@ class KvSpace:
         """Deletes a key, which holds `row`."""
         row_key = keys.KV + key
         self.state.delete(row_key, row)
-        if has_lease(row):
-            leases.detach(self.state, attached_lease(row), key)
+        lease_id = attached_lease(row)
+        if lease_id:
+            leases.detach(self.state, lease_id, key)
         self.changes.append((row_key, None, row))
 
     def record(self, row_key: bytes, row: bytes | None, previous: bytes | None) -> None:
@@ -50,10 +51,8 @@ class KvSpace:
         keys."""
         self.changes.append((row_key, row, previous))
 
-    def _move(self, key: bytes, previous: bytes | None, attach_to: int) -> None:
-        before = 0 if previous is None else attached_lease(previous)
-        if before == attach_to:
-            return
+    def _move(self, key: bytes, before: int, attach_to: int) -> None:
+        """From one lease (0: none) to another."""
         if before:
             leases.detach(self.state, before, key)
         if attach_to:

@@ -137,9 +137,10 @@ def batch_write_command(request: kv_pb2.BatchWriteRequest) -> Write:
         raise invalid(
             "operations", f"make a request of {size_bytes:,} bytes; at most {REQUEST_BYTES_MAX:,} are allowed"
         )
-    command = command_pb2.Command()
-    add = command.batch_write.operations.add
-    grows_state = False
+    keys: list[bytes] = []
+    values: list[bytes] = []
+    deletes: list[int] = []
+    lease_ids: list[int] = []
     for position, operation in enumerate(request.operations):
         kind = operation.WhichOneof("operation")
         if kind == "put":
@@ -149,17 +150,26 @@ def batch_write_command(request: kv_pb2.BatchWriteRequest) -> Write:
                 check_key(f"operations[{position}].put.key", key)
             if len(value) > VALUE_BYTES_MAX:
                 _check_value(f"operations[{position}].put.value", value)
-            add(key=key, value=value, lease_id=put.lease_id)
-            grows_state = True
+            lease_ids.append(put.lease_id)
         elif kind == "delete":
-            key = operation.delete.key
+            key, value = operation.delete.key, b""
             if not 0 < len(key) <= KEY_BYTES_MAX:
                 check_key(f"operations[{position}].delete.key", key)
-            add(key=key, delete=True)
+            deletes.append(position)
+            lease_ids.append(0)
         else:
             raise invalid(f"operations[{position}]", "is empty; set either `put` or `delete`")
+        keys.append(key)
+        values.append(value)
+    command = command_pb2.Command()
+    batch = command.batch_write
+    batch.keys.extend(keys)
+    batch.values.extend(values)
+    batch.deletes.extend(deletes)
+    if any(lease_ids):
+        batch.lease_ids.extend(lease_ids)
     number(command, request.request_id)
-    return Write(command.SerializeToString(), grows_state)
+    return Write(command.SerializeToString(), grows_state=len(deletes) < count)
 
 
 def check_key(field: str, key: bytes) -> None:

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from kvraft.storage.errors import DataDirectoryError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""1 was never released: it kept the history in LMDB."""
 _LOCK = "LOCK"
 _FORMAT = "FORMAT"
 _FORMAT_TEMPORARY = "FORMAT.tmp"
@@ -133,10 +134,10 @@ def _check_format(path: Path) -> None:
         return
     if not (text.isascii() and text.isdigit()):
         raise DataDirectoryError(f"{path / _FORMAT} holds {text[:40]!r} and not the number of a format")
-    if int(text) > FORMAT_VERSION:
+    if int(text) != FORMAT_VERSION:
         raise DataDirectoryError(
-            f"the data directory {path} is of format {text}, and this program knows formats up to "
-            f"{FORMAT_VERSION}: start the version of kvraft that made it, or a newer one"
+            f"the data directory {path} is of format {text}, and this program knows format {FORMAT_VERSION}: "
+            "start the version of kvraft that made it"
         )
 
 

@@ -158,21 +158,16 @@ class CompareAndSetCommand(_message.Message):
     def __init__(self, key: _Optional[bytes] = ..., expected_revision: _Optional[int] = ..., value: _Optional[bytes] = ..., delete: _Optional[bool] = ..., lease_id: _Optional[int] = ...) -> None: ...
 
 class BatchWriteCommand(_message.Message):
-    __slots__ = ("operations",)
-    class Operation(_message.Message):
-        __slots__ = ("key", "value", "delete", "lease_id")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        DELETE_FIELD_NUMBER: _ClassVar[int]
-        LEASE_ID_FIELD_NUMBER: _ClassVar[int]
-        key: bytes
-        value: bytes
-        delete: bool
-        lease_id: int
-        def __init__(self, key: _Optional[bytes] = ..., value: _Optional[bytes] = ..., delete: _Optional[bool] = ..., lease_id: _Optional[int] = ...) -> None: ...
-    OPERATIONS_FIELD_NUMBER: _ClassVar[int]
-    operations: _containers.RepeatedCompositeFieldContainer[BatchWriteCommand.Operation]
-    def __init__(self, operations: _Optional[_Iterable[_Union[BatchWriteCommand.Operation, _Mapping]]] = ...) -> None: ...
+    __slots__ = ("keys", "values", "deletes", "lease_ids")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    DELETES_FIELD_NUMBER: _ClassVar[int]
+    LEASE_IDS_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedScalarFieldContainer[bytes]
+    values: _containers.RepeatedScalarFieldContainer[bytes]
+    deletes: _containers.RepeatedScalarFieldContainer[int]
+    lease_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, keys: _Optional[_Iterable[bytes]] = ..., values: _Optional[_Iterable[bytes]] = ..., deletes: _Optional[_Iterable[int]] = ..., lease_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class TxnCommand(_message.Message):
     __slots__ = ("compares", "success", "failure")

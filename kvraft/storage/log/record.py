@@ -11,7 +11,8 @@ multiple of 64, so that a header never straddles a sector of 512 bytes. Integers
             12   4  how many sectors inside the record are all zero, as it was written
             16   8  sequence number: 1 for the first record of a log, then rising by one for ever
             24   8  XXH3-64 of the body
-            32  16  chain: BLAKE2b-128 of the chain of the record before, header bytes 0..31, body
+            32  16  chain: BLAKE2b-128 of the chain of the record before, header bytes 0..31, and
+                    XXH3-128 of the body
             48   7  zero
             55   8  XXH3-64 of header bytes 0..54
             63   1  0xA5
@@ -19,7 +20,9 @@ multiple of 64, so that a header never straddles a sector of 512 bytes. Integers
 
 The checksums are quick and find what rots; each record can be checked on its own. The chain ties
 a record to everything before it: a lost, repeated, reordered or misplaced write breaks it, and so
-does whoever rewrites history without rewriting all that follows.
+does whoever rewrites history without rewriting all that follows. (The body is chained by a quick hash of
+its own: hashing every byte as if against an attacker, who could rewrite all that follows as well, was 2 %
+of a busy node's time.)
 
 A write that a power cut interrupted leaves zeros where it did not get to, because segments are
 zero-filled beforehand. The constants make that visible: if the end of the header, the end of the
@@ -33,7 +36,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 
-from xxhash import xxh3_64_digest, xxh3_64_intdigest
+from xxhash import xxh3_64_digest, xxh3_64_intdigest, xxh3_128_digest
 
 FORMAT_VERSION = 1
 ALIGNMENT_BYTES = 64
@@ -151,5 +154,5 @@ def count_zero_sectors(body: bytes | memoryview, offset: int) -> int:
 def _chain(previous_chain: bytes, header: bytes | memoryview, body: bytes | memoryview) -> bytes:
     chain = blake2b(previous_chain, digest_size=CHAIN_BYTES)
     chain.update(header[:_CHAINED_BYTES])
-    chain.update(body)
+    chain.update(xxh3_128_digest(body))
     return chain.digest()

@@ -50,7 +50,7 @@ from kvraft.storage.state.digest import CHECKSUM_BYTES, row_checksum
 from kvraft.storage.state.engine import HistoryWrite, Row
 
 KEY_BYTES_MAX = 511
-FORMAT_VERSION = 2
+FORMAT_VERSION = 1
 MAP_BYTES = 256 << 30
 """Address space, not disk: the quota is kept elsewhere, and the map must never be full."""
 READERS_MAX = 16_384

@@ -10,7 +10,7 @@ from kvraft.raft.types import Index, Term
 from kvraft.storage.errors import CorruptionError, StorageError
 from kvraft.storage.interfaces import Applied, Change, Cleaned
 from kvraft.storage.state import tables
-from kvraft.storage.state.digest import MASK, row_hash
+from kvraft.storage.state.digest import MASK, row_change, row_hash
 from kvraft.storage.state.engine import Engine, EngineReader
 from kvraft.storage.state.history import History, HistoryFlush
 from kvraft.storage.state.rewrite import Rewrite, RewriteTarget
@@ -97,9 +97,7 @@ class LayeredState:
         return tables.scan((self._active, *self._frozen), self._reader, start, end, reverse=reverse)
 
     def put(self, key: bytes, value: bytes, previous: bytes | None) -> None:
-        self._digest += row_hash(key, value)
-        if previous is not None:
-            self._digest -= row_hash(key, previous)
+        self._digest += row_change(key, value, previous)
         self._active.put(key, value)
 
     def delete(self, key: bytes, previous: bytes) -> None:

@@ -94,8 +94,12 @@ def encode(request: Write, number: int, request_id: tuple[int, int] | None = Non
             command.compare_and_set.value = request.value or b""
             command.compare_and_set.delete = request.value is None
         case Batch():
-            for key, value in request.operations:
-                command.batch_write.operations.add(key=key, value=value or b"", delete=value is None)
+            batch = command.batch_write
+            for number, (key, value) in enumerate(request.operations):
+                batch.keys.append(key)
+                batch.values.append(value or b"")
+                if value is None:
+                    batch.deletes.append(number)
         case Txn():
             _fill_txn(command.txn, request)
         case Register():

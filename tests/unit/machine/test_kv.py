@@ -131,15 +131,10 @@ def test_compare_and_delete(store: Store) -> None:
 
 
 def test_a_batch_is_one_revision_and_later_operations_see_earlier_ones(store: Store) -> None:
-    operation = command_pb2.BatchWriteCommand.Operation
-    operations = [
-        operation(key=b"a", value=b"1"),
-        operation(key=b"a", value=b"2"),
-        operation(key=b"b", delete=True),
-        operation(key=b"c", value=b"3"),
-        operation(key=b"c", delete=True),
-    ]
-    answer = store.apply(Command(batch_write=command_pb2.BatchWriteCommand(operations=operations)))
+    batch = command_pb2.BatchWriteCommand(
+        keys=[b"a", b"a", b"b", b"c", b"c"], values=[b"1", b"2", b"", b"3", b""], deletes=[2, 4]
+    )
+    answer = store.apply(Command(batch_write=batch))
     assert answer == Answer(1, BatchWriteResult((False, True, False, False, True)))
     assert kv.get(store.state, b"a") == KvRecord(b"2", create_revision=1, mod_revision=1, version=2)
     assert store.keys() == [b"a"]

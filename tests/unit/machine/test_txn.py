@@ -56,8 +56,9 @@ class Store:
         return answer
 
     def put(self, *user_keys: bytes, value: bytes = b"v", lease_id: int = 0) -> None:
-        operations = [{"key": key, "value": value, "lease_id": lease_id} for key in user_keys]
-        self.apply(Command(batch_write={"operations": operations}))
+        count = len(user_keys)
+        batch = {"keys": user_keys, "values": [value] * count, "lease_ids": [lease_id] * count}
+        self.apply(Command(batch_write=batch))
 
     def txn(self, *operations: Operation, compares: Any = (), failure: Any = ()) -> Answer:
         return self.apply(Command(txn={"compares": compares, "success": operations, "failure": failure}))

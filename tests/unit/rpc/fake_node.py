@@ -208,7 +208,7 @@ class FakeNode:
 def put_rows(node: FakeNode, count: int, *, value: bytes = b"v", prefix: bytes = b"key") -> list[bytes]:
     """Stores keys under ascending names, as one revision, and returns them."""
     keys = [b"%s%06d" % (prefix, number) for number in range(count)]
-    command = command_pb2.Command(batch_write={"operations": [{"key": key, "value": value} for key in keys]})
+    command = command_pb2.Command(batch_write={"keys": keys, "values": [value] * count})
     group = command_pb2.CommandGroup(origin_id=1, group_id=1, commands=[command.SerializeToString()])
     batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=1, groups=[group])
     node.apply(batch)

@@ -53,9 +53,9 @@ def test_the_format_is_what_it_always_was() -> None:
     record, chain = encode_record(Kind.WRITE, contents, sequence=9, previous_chain=FIRST_CHAIN, offset=64)
     assert record[:24].hex() == "4b56524c01020000" + "3500000000000000" + "0900000000000000"
     assert record[32:48] == chain
-    assert chain.hex() == "825f5077b1c9a66b0e5b660758bdf750"
+    assert chain.hex() == "28a97fa80eb024f470020c2d9bd3dbc4"
     assert record[48:55] == bytes(7)
-    assert record[55:64].hex() == "1796b223f76b46cc" + "a5"
+    assert record[55:64].hex() == "602d14d4c7bbceaa" + "a5"
     assert record[64:] == contents + bytes(10) + b"\x5a"
 
 

@@ -256,7 +256,7 @@ def test_a_row_of_many_pages_is_checked_to_its_last_byte(tmp_path: Path) -> None
 
 
 def test_every_flipped_byte_of_the_applied_index_is_found_at_the_start(tmp_path: Path, raw: bytes) -> None:
-    start = raw.index(b'applied{"format": 2, "index": 1')
+    start = raw.index(b'applied{"format": 1, "index": 1')
     end = raw.index(b"}", start) + 1 + 8
     for offset in range(start, end):
         data_file(tmp_path).write_bytes(flipped(raw, offset))
@@ -319,13 +319,13 @@ def test_a_sound_file_may_lack_pages_at_its_end(tmp_path: Path) -> None:
 
 def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as newer:
-        newer.setattr(lmdb_engine, "FORMAT_VERSION", 3)
+        newer.setattr(lmdb_engine, "FORMAT_VERSION", 2)
         state = open_first(tmp_path)
         fill(state, a=b"1")
         state.close()
         expected = data_file(tmp_path).read_bytes()
     for _ in range(2):
-        with pytest.raises(DataDirectoryError, match="is of format 3, and this program knows 2"):
+        with pytest.raises(DataDirectoryError, match="is of format 2, and this program knows 1"):
             open_first(tmp_path)
     assert data_file(tmp_path).read_bytes() == expected
 
