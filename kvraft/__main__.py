@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 import tempfile
@@ -127,9 +126,11 @@ def serve(file: Path | None, members: tuple[str, ...], insecure: bool, **flags: 
     configure_logs(level=config.log_level, log_format=config.log_format)
     # gRPC's core writes lines of its own to stderr, between ours; what they say comes as exceptions too.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    import uvloop
+
     from kvraft import server
 
-    sys.exit(asyncio.run(server.run(config)))
+    sys.exit(uvloop.run(server.run(config)))
 
 
 @main.command()
