@@ -95,11 +95,11 @@ def encode(request: Write, number: int, request_id: tuple[int, int] | None = Non
             command.compare_and_set.delete = request.value is None
         case Batch():
             batch = command.batch_write
-            for number, (key, value) in enumerate(request.operations):
+            for position, (key, value) in enumerate(request.operations):
                 batch.keys.append(key)
                 batch.values.append(value or b"")
                 if value is None:
-                    batch.deletes.append(number)
+                    batch.deletes.append(position)
         case Txn():
             _fill_txn(command.txn, request)
         case Register():
