@@ -86,7 +86,7 @@ def _fill_list(stored: command_pb2.StoredAnswer.List, answers: Sequence[Answer])
     stored.SetInParent()
     run: command_pb2.StoredAnswer | None = None
     for answer in answers:
-        is_plain = answer.result == _PLAIN_PUT
+        is_plain = isinstance(answer.result, PutResult) and answer.result.previous is None
         if is_plain and run is not None and answer.revision == run.revision + run.repeated + 1:
             run.repeated += 1
             continue

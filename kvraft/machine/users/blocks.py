@@ -13,18 +13,16 @@ from kvraft.machine.users import keys
 from kvraft.machine.users.rows import find_user
 from kvraft.machine.users.space import UserSpace
 from kvraft.storage.interfaces import StateReader
-from kvraft.v1 import contact_pb2, user_data_pb2
+from kvraft.v1 import contact_pb2
 
 BLOCKED_MAX = 10_000
 """Of one user."""
 
 
-def scope(
-    state: StateReader, user_row: user_data_pb2.UserRow, user_id: str, other: str
-) -> contact_pb2.BlockScope | None:
-    """What `user_id`, whose row is `user_row`, has blocked of `other`: DIRECT or DIRECT_AND_GROUPS; None:
+def scope(state: StateReader, user_id: str, blocked: int, other: str) -> contact_pb2.BlockScope | None:
+    """What `user_id`, who has blocked so many, has blocked of `other`: DIRECT or DIRECT_AND_GROUPS; None:
     nothing. Reads no row for a user who has blocked nobody."""
-    if not user_row.blocked:
+    if not blocked:
         return None
     row = state.get(keys.blocked_key(user_id, other))
     return None if row is None else contact_pb2.BlockedUser.FromString(row).scope

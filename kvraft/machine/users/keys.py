@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from functools import lru_cache
 from hashlib import blake2b
 
 from kvraft.machine.keys import prefix_end
@@ -48,7 +49,6 @@ _END = b"\x00"
 _U64 = struct.Struct(">Q")
 _DUE_AT = struct.Struct(">QQ")
 _GENERATION = struct.Struct(">I")
-_SENT_IN = struct.Struct(">IH")
 _SHARD = struct.Struct(">H")
 
 NO_ROW = b""
@@ -66,6 +66,7 @@ def shard(owner: str) -> int:
     return zlib.crc32(owner.encode()) % SHARDS
 
 
+@lru_cache(maxsize=8192)  # of who is written to now: each message looks at several rows of one user
 def _owned(kind: bytes, owner: str) -> bytes:
     name = owner.encode()
     return _OWNED + _SHARD.pack(zlib.crc32(name) % SHARDS) + kind + name + _END
@@ -263,17 +264,14 @@ def body_references_key(body: bytes) -> bytes:
     return body + b"r"
 
 
-def sent_key(generation: int, destination: str, sender_id: str, message_id: str) -> bytes:
-    """`destination` is a user or group with its kind. A digest, so that no id outlives its user in here,
-    and rows are short."""
-    digest = blake2b(f"{destination}\0{sender_id}\0{message_id}".encode(), digest_size=16).digest()
-    return _SENT + _SENT_IN.pack(generation, zlib.crc32(destination.encode()) % SHARDS) + digest
-
-
-def sent_generation_before(row_key: bytes) -> bytes:
-    """The same message's row in the generation before; in the first one, the same row."""
-    (generation,) = _GENERATION.unpack_from(row_key, 1)
-    return _SENT + _GENERATION.pack(max(0, generation - 1)) + row_key[1 + _GENERATION.size :]
+def sent_keys(generation: int, destination: str, sender_id: str, message_id: str) -> tuple[bytes, bytes]:
+    """Of a message in this generation and in the one before (in the first one, the same). `destination` is a
+    user or group with its kind. A digest, so that no id outlives its user in here, and rows are short."""
+    name = destination.encode()
+    digest = blake2b(b"%b\0%b\0%b" % (name, sender_id.encode(), message_id.encode()), digest_size=16)
+    row_end = _SHARD.pack(zlib.crc32(name) % SHARDS) + digest.digest()
+    before = max(0, generation - 1)
+    return _SENT + _GENERATION.pack(generation) + row_end, _SENT + _GENERATION.pack(before) + row_end
 
 
 def sent_before(generation: int) -> tuple[bytes, bytes]:

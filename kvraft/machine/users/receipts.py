@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from kvraft.machine.users import blocks, fanout, queues
 from kvraft.machine.users.open_queue import OpenQueue
-from kvraft.machine.users.rows import find_user
+from kvraft.machine.users.rows import find_recipient
 from kvraft.machine.users.space import UserSpace
 from kvraft.v1 import message_pb2
 
@@ -41,11 +41,11 @@ def send(space: UserSpace, user_id: str, device_id: str, wanted: Mapping[str, li
 
 def _queue(space: UserSpace, message: message_pb2.Message) -> None:
     user_id = message.user_id
-    found = find_user(space.state, user_id)
-    if found is None or blocks.scope(space.state, found[0], user_id, message.sender_id) is not None:
+    user = find_recipient(space.state, user_id)
+    if user is None or blocks.scope(space.state, user_id, user.blocked, message.sender_id) is not None:
         return
     size_bytes = queues.size_of(message)
-    opened = [OpenQueue(space, user_id, device.device_id) for device in found[0].devices]
+    opened = [OpenQueue(space, user_id, device_id) for device_id in user.device_ids]
     accepting = [queue for queue in opened if queue.has_room(size_bytes)]
     if accepting:
         fanout.enqueue(space, message, accepting, size_bytes=size_bytes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
 
 from kvraft.machine.users import keys
 from kvraft.storage.interfaces import StateReader
@@ -13,6 +15,26 @@ def find_user(state: StateReader, user_id: str) -> tuple[user_data_pb2.UserRow, 
     """A user, decoded and as it is written; None: there is no such user."""
     row = state.get(keys.user_key(user_id))
     return None if row is None else (user_data_pb2.UserRow.FromString(row), row)
+
+
+class Recipient(NamedTuple):
+    """What is to be known of a user to write to them."""
+
+    device_ids: tuple[str, ...]
+    blocked: int
+    """How many users they have blocked."""
+
+
+def find_recipient(state: StateReader, user_id: str) -> Recipient | None:
+    """A user who is written to; None: there is no such user."""
+    row = state.get(keys.user_key(user_id))
+    return None if row is None else _recipient(row)
+
+
+@lru_cache(maxsize=8192)  # rows change seldom, and each message on its way asks for one
+def _recipient(row: bytes) -> Recipient:
+    user = user_data_pb2.UserRow.FromString(row)
+    return Recipient(tuple(device.device_id for device in user.devices), user.blocked)
 
 
 def find_device(user: user_data_pb2.UserRow, device_id: str) -> session_pb2.Device | None:

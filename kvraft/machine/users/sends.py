@@ -11,7 +11,7 @@ from __future__ import annotations
 from kvraft.machine.results import Failed, FailureReason
 from kvraft.machine.users import blocks, fanout, groups, queues
 from kvraft.machine.users.open_queue import OpenQueue
-from kvraft.machine.users.rows import find_user
+from kvraft.machine.users.rows import find_recipient
 from kvraft.machine.users.sent import Memory
 from kvraft.machine.users.space import UserSpace
 from kvraft.v1 import contact_pb2, message_pb2
@@ -108,16 +108,15 @@ def _times(request: message_pb2.SendMessageRequest, clock_ms: int) -> _Times | N
 def _devices(space: UserSpace, message: message_pb2.Message, size_bytes: int) -> _Recipients | Failed:
     """The queues of all devices of a user."""
     user_id = message.user_id
-    found = find_user(space.state, user_id)
-    if found is None or not found[0].devices:
+    user = find_recipient(space.state, user_id)
+    if user is None or not user.device_ids:
         return Failed(FailureReason.USER_NOT_FOUND)
-    user = found[0]
     accepting: list[OpenQueue] = []
     full: list[OpenQueue] = []
-    for device in user.devices:
-        queue = OpenQueue(space, user_id, device.device_id)
+    for device_id in user.device_ids:
+        queue = OpenQueue(space, user_id, device_id)
         (accepting if queue.has_room(size_bytes) else full).append(queue)
-    if blocks.scope(space.state, user, user_id, message.sender_id) is not None:
+    if blocks.scope(space.state, user_id, user.blocked, message.sender_id) is not None:
         # What else the queues are like is nothing of the sender's.
         return [], [] if accepting else full, len(accepting)
     return accepting, full, 0
@@ -134,17 +133,15 @@ def _members(space: UserSpace, message: message_pb2.Message, size_bytes: int) ->
     full: list[OpenQueue] = []
     blocking = 0
     for user_id in groups.member_ids(state, group_id):
-        found = find_user(state, user_id)
-        assert found is not None, f"a member of group {group_id!r} is no user"
-        user = found[0]
+        user = find_recipient(state, user_id)
+        assert user is not None, f"a member of group {group_id!r} is no user"
         is_sender = user_id == sender_id
-        is_blocking = (
-            blocks.scope(state, user, user_id, sender_id) == contact_pb2.BLOCK_SCOPE_DIRECT_AND_GROUPS
-        )
-        for device in user.devices:
-            if is_sender and device.device_id == message.sender_device_id:
+        scope = blocks.scope(state, user_id, user.blocked, sender_id)
+        is_blocking = scope == contact_pb2.BLOCK_SCOPE_DIRECT_AND_GROUPS
+        for device_id in user.device_ids:
+            if is_sender and device_id == message.sender_device_id:
                 continue
-            queue = OpenQueue(space, user_id, device.device_id)
+            queue = OpenQueue(space, user_id, device_id)
             if not queue.has_room(size_bytes):
                 full.append(queue)
             elif is_blocking:

@@ -50,13 +50,13 @@ def fingerprint(message: message_pb2.Message) -> int:
 class Memory:
     """What is known of one message that is being sent."""
 
-    __slots__ = ("_fingerprint", "_row_key", "_space")
+    __slots__ = ("_fingerprint", "_row_key", "_row_key_before", "_space")
 
     def __init__(self, space: UserSpace, message: message_pb2.Message) -> None:
         self._space = space
         self._fingerprint = _FINGERPRINT.pack(fingerprint(message))
         group_id = message.group_id
-        self._row_key = keys.sent_key(
+        self._row_key, self._row_key_before = keys.sent_keys(
             space.clock_ms // REMEMBERED_MS,
             f"g:{group_id}" if group_id else f"u:{message.user_id}",
             message.sender_id,
@@ -66,7 +66,7 @@ class Memory:
     def answer(self) -> message_pb2.SendMessageResponse | Failed | None:
         """What the message was answered within the last day, or that another had its id; None: it is new."""
         get = self._space.state.get
-        row = get(self._row_key) or get(keys.sent_generation_before(self._row_key))
+        row = get(self._row_key) or get(self._row_key_before)
         if row is None:
             return None
         response = message_pb2.SendMessageResponse.FromString(row[_FINGERPRINT.size :])

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from kvraft.errors import Reason, RequestError
 from kvraft.machine.results import Failed, FailureReason
 from kvraft.machine.users import blocks, groups
-from kvraft.machine.users.rows import find_user
+from kvraft.machine.users.rows import find_recipient
 from kvraft.node.node import Node
 from kvraft.node.refusals import request_error
 from kvraft.rpc.header import ResponseHeaders
@@ -46,13 +46,12 @@ def hand_over(
 
 def _of_user(state: StateReader, message: message_pb2.Message) -> tuple[bool, list[tuple[str, str]]]:
     """Whether the recipient has blocked the sender, and otherwise their devices."""
-    found = find_user(state, message.user_id)
-    if found is None:
+    user = find_recipient(state, message.user_id)
+    if user is None:
         raise request_error(Failed(FailureReason.USER_NOT_FOUND))
-    user, _ = found
-    if blocks.scope(state, user, message.user_id, message.sender_id) is not None:
+    if blocks.scope(state, message.user_id, user.blocked, message.sender_id) is not None:
         return True, []
-    return False, [(message.user_id, device.device_id) for device in user.devices]
+    return False, [(message.user_id, device_id) for device_id in user.device_ids]
 
 
 def _of_group(state: StateReader, message: message_pb2.Message) -> Iterator[tuple[str, str]]:
@@ -63,12 +62,12 @@ def _of_group(state: StateReader, message: message_pb2.Message) -> Iterator[tupl
     if groups.member(state, group_id, sender_id) is None:
         raise request_error(Failed(FailureReason.NOT_MEMBER))
     for user_id in groups.member_ids(state, group_id):
-        found = find_user(state, user_id)
-        if found is None:
+        user = find_recipient(state, user_id)
+        if user is None:
             continue
-        scope = blocks.scope(state, found[0], user_id, sender_id)
+        scope = blocks.scope(state, user_id, user.blocked, sender_id)
         if scope == contact_pb2.BLOCK_SCOPE_DIRECT_AND_GROUPS:
             continue
-        for device in found[0].devices:
-            if (user_id, device.device_id) != (sender_id, message.sender_device_id):
-                yield user_id, device.device_id
+        for device_id in user.device_ids:
+            if (user_id, device_id) != (sender_id, message.sender_device_id):
+                yield user_id, device_id

@@ -35,7 +35,7 @@ def unblock(store: UserStore, blocked_id: str) -> bool:
 def scope(store: UserStore, other: str) -> Any:
     found = find_user(store.state, "alice")
     assert found is not None
-    return blocks.scope(store.state, found[0], "alice", other)
+    return blocks.scope(store.state, "alice", found[0].blocked, other)
 
 
 def count(store: UserStore) -> int:
@@ -95,7 +95,7 @@ def test_a_user_who_blocks_nobody_costs_no_row(store: UserStore) -> None:
 
     found = find_user(store.state, "alice")
     assert found is not None
-    assert blocks.scope(NoReads(), found[0], "alice", "eve") is None
+    assert blocks.scope(NoReads(), "alice", found[0].blocked, "eve") is None
 
 
 def test_so_many_are_blocked_and_no_more(store: UserStore, monkeypatch: pytest.MonkeyPatch) -> None:
