@@ -35,6 +35,8 @@ _RECEIVE = Method(
 )
 COMMANDS_MAX = 1_000
 """Of one frame."""
+SILENCE_S = 3.0
+"""A stream that brought nothing for so long may be at a node that hangs, or be at rest: others are asked."""
 _MOVED = frozenset({"NOT_LEADER", "SHUTTING_DOWN", "SLOW_CONSUMER"})
 """Ends that meet all attachments of the stream, after which they attach again."""
 
@@ -143,7 +145,7 @@ class ReceiveStream:
                     reason="NO_LEADER",
                 )
             else:
-                listening = self._listening = _Listening(self, endpoint, pacing)
+                listening = self._listening = _Listening(self, self._leader, endpoint, pacing)
                 try:
                     error = await listening.run()
                 except grpc.aio.AioRpcError as status:
@@ -234,11 +236,16 @@ class ReceiveStream:
 class _Listening:
     """One stream at one node."""
 
-    __slots__ = ("_endpoint", "_stream", "is_over", "pacing")
+    __slots__ = ("_endpoint", "_heard_at_s", "_is_superseded", "_leader", "_stream", "is_over", "pacing")
 
-    def __init__(self, stream: ReceiveStream, endpoint: Endpoint, pacing: Pacing) -> None:
+    def __init__(
+        self, stream: ReceiveStream, leader: LeaderEndpoint, endpoint: Endpoint, pacing: Pacing
+    ) -> None:
         self._stream = stream
+        self._leader = leader
         self._endpoint = endpoint
+        self._heard_at_s = 0.0
+        self._is_superseded = False
         self.is_over = False
         self.pacing = pacing
         """Of the attempts since something was last attached."""
@@ -247,9 +254,11 @@ class _Listening:
         """Until it ends; why. Raises AioRpcError."""
         self._stream.begin()
         call = self._endpoint.bidirectional(_RECEIVE, self)
+        watchdog = asyncio.create_task(self._look_after(call), name="kvraft-receive-watchdog")
         try:
             while self._stream.has_devices:
                 response = await call.read()
+                self._heard_at_s = asyncio.get_running_loop().time()
                 # The stubs have no common base for the two.
                 if not isinstance(response, message_pb2.ReceiveMessagesResponse):
                     break
@@ -260,14 +269,41 @@ class _Listening:
                     moved = self._stream.take(event, self._endpoint.address) or moved
                 if moved is not None:
                     return moved
+        except asyncio.CancelledError:
+            if self.is_over or not self._is_superseded:
+                raise
+            return Unavailable(
+                f"ReceiveMessages at {self._endpoint.address} failed: it brings nothing, and the other nodes "
+                "follow another leader [NOT_LEADER].",
+                reason="NOT_LEADER",
+            )
         finally:
             self.is_over = True
             self._stream.left()
+            watchdog.cancel()
             call.cancel()
         return Unavailable(
             f"ReceiveMessages at {self._endpoint.address} failed: the stream ended [CONNECTION_LOST].",
             reason="CONNECTION_LOST",
         )
+
+    async def _look_after(
+        self, call: grpc.aio.StreamStreamCall[Message, message_pb2.ReceiveMessagesResponse]
+    ) -> None:
+        """A leader that hangs, or cannot be reached any more, ends no stream; gRPC's pings would notice after
+        15 s. The others elect another within two."""
+        loop = asyncio.get_running_loop()
+        self._heard_at_s = loop.time()
+        while True:
+            silent_s = loop.time() - self._heard_at_s
+            await asyncio.sleep(SILENCE_S if silent_s >= SILENCE_S else SILENCE_S - silent_s)
+            heard_at_s = self._heard_at_s
+            if loop.time() - heard_at_s < SILENCE_S or not await self._leader.is_superseded():
+                continue
+            if self._heard_at_s == heard_at_s:
+                self._is_superseded = True
+                call.cancel()
+                return
 
     # The requests. (Not a generator: gRPC lets go of it at any moment.)
 

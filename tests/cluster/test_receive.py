@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from contextlib import aclosing
 from pathlib import Path
 
@@ -37,6 +38,38 @@ async def receive_all(client: Client, device_id: str) -> list[tuple[int, str]]:
 
 
 EVERYTHING = [(number, str(number)) for number in range(1, COUNT + 1)]
+
+
+HUNG_LEADER_S = 12.0
+"""gRPC's own pings find out after 15."""
+
+
+@pytest.mark.slow
+def test_a_receiver_leaves_a_leader_that_hangs(tmp_path: Path) -> None:
+    """Its stream is open and brings nothing: only the others can say that somebody else leads."""
+
+    async def story() -> None:
+        async with Cluster(tmp_path) as cluster, cluster.client() as bob:
+            await bob.sessions.register_device("bob", "phone")
+            messages = aiter(bob.messages.receive("bob", "phone"))
+            leader = await cluster.leader()
+            others = [each for each in cluster.node_ids if each != leader]
+            async with cluster.client(*others) as alice:
+                await send(alice, 1)
+                first = await anext(messages)
+                await first.ack()
+                cluster.signal(leader, signal.SIGSTOP)
+                try:
+                    async with asyncio.timeout(HUNG_LEADER_S):
+                        await send(alice, 1)
+                        second = await anext(messages)
+                        assert (first.seq, second.seq) == (1, 2)
+                        await second.ack()
+                finally:
+                    cluster.signal(leader, signal.SIGCONT)
+                await messages.aclose()
+
+    asyncio.run(story())
 
 
 @pytest.mark.slow

@@ -61,6 +61,27 @@ def test_an_endpoint_that_does_not_answer_holds_nothing_up() -> None:
     asyncio.run(run())
 
 
+def test_a_leader_of_a_later_term_supersedes_the_one_that_was_found() -> None:
+    async def run() -> None:
+        async with asyncio.timeout(PATIENCE_S), one_node() as silent, one_node() as other:
+            failover = Failover(f"{silent.endpoints},{other.endpoints}", timeout_s=PATIENCE_S)
+            leader = LeaderEndpoint(failover)
+            silent.node.lead()
+            other.node.replica.raft.leader_id = 0
+            assert await leader.find() is failover.endpoints[0]
+            assert not await leader.is_superseded(), "the other one knows nobody"
+            other.node.replica.raft.leader_id = 2
+            assert not await leader.is_superseded(), "it is of the same term"
+            other.node.replica.raft.term += 1
+            assert await leader.is_superseded()
+            await other.servers[0].stop(None)
+            assert not await leader.is_superseded(), "nobody says so"
+            await leader.close()
+            await failover.close()
+
+    asyncio.run(run())
+
+
 class Telling(dict[int, MemberAddresses]):
     """Addresses of members; says when somebody asks for one."""
 
