@@ -7,6 +7,7 @@ import re
 
 import grpc
 import pytest
+from click.testing import Result
 
 from kvctl.exit_codes import ExitCode
 from kvctl.root import kvctl
@@ -27,15 +28,25 @@ FAILURES = [
 ]
 
 
+def in_time(run: Run, exit_code: int, *arguments: str) -> Result:
+    """What became of a call. One that is repeated until its time is up may be under way at that very moment,
+    on a busy machine; its outcome is unknown then, and it is made again."""
+    for _ in range(5):
+        result = run(*arguments)
+        if exit_code == ExitCode.OUTCOME_UNKNOWN or result.exit_code != ExitCode.OUTCOME_UNKNOWN:
+            break
+    return result
+
+
 @pytest.mark.parametrize(("failure", "exit_code", "applied"), FAILURES)
 def test_a_failed_put(run: Run, node: FakeNode, failure: Failure, exit_code: int, applied: str) -> None:
     node.fail("Put", failure, times=100)
-    as_text = run("--timeout", "1", "put", "k", "v")
+    as_text = in_time(run, exit_code, "--timeout", "1", "put", "k", "v")
     assert (as_text.exit_code, as_text.stdout) == (exit_code, "")
     assert as_text.stderr.startswith("kvctl: Put at 127.0.0.1:")
     assert len(as_text.stderr.splitlines()) <= 2
 
-    as_json = run("--timeout", "1", "put", "k", "v", "-o", "json")
+    as_json = in_time(run, exit_code, "--timeout", "1", "put", "k", "v", "-o", "json")
     assert (as_json.exit_code, as_json.stdout) == (exit_code, "")
     error = json.loads(as_json.stderr)["error"]
     assert (error["exit_code"], error["applied"]) == (exit_code, applied)

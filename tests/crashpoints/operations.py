@@ -305,6 +305,74 @@ class Compaction(Operation):
         return _GOES_ON
 
 
+class Erasure(Operation):
+    """A user is erased, and the files are made anew: the state is copied beside itself, the log begins anew
+    after it and says that the copy is the state now, and what was before is deleted."""
+
+    name = "erasure"
+    flags = (*_ONE_NODE, _SMALL_SEGMENT, "--flush-interval-ms=100", "--erasure-delay-ms=300")
+    _user = "erin"
+
+    async def prepare(self, scene: Scene) -> None:
+        """Erasures that a fault held up are done with first."""
+        async with scene.cluster.client(scene.victim) as client:
+            await client.sessions.register_device(self._user, "phone")
+        assert await scene.put(_VALUE_BYTES), "a write before any fault"
+
+        async def settled() -> bool:
+            return await self._is_clean(scene)
+
+        await eventually(settled, "the files hold nothing of earlier erasures", PATIENCE_S)
+        await scene.assert_tidy()
+
+    async def _is_clean(self, scene: Scene) -> bool:
+        """Whether the victim's files hold nothing that was erased."""
+        async with scene.cluster.client(scene.victim, timeout_s=2.0) as client:
+            try:
+                newest = (await client.admin.audit(page_size=1)).entries
+                if not newest:
+                    return True
+                (progress,) = (await client.admin.erasure(newest[0].revision)).values()
+            except KvraftError:
+                return False
+        return not isinstance(progress, KvraftError) and progress.is_clean
+
+    def files(self, scene: Scene) -> Files:
+        (present,) = scene.state_directory.iterdir()
+        copy = scene.state_directory / f"{int(present.name) + 1:08}"
+        newest = int(scene.segments()[-1].stem, 16)
+        directory = scene.log_directory
+        return {
+            "new data.mdb": [copy / "data.mdb"],
+            "new lock.mdb": [copy / "lock.mdb"],
+            "new generation": [copy],
+            "new history/": [copy / "history"],
+            "state/": [scene.state_directory],
+            "old generation": [present],
+            "segments": scene.segments(),
+            "new segments": [directory / f"{newest + ahead:016x}.log" for ahead in range(1, 16)],
+            "log/": [directory],
+            "spare.tmp": [directory / "spare.tmp"],
+            "next.tmp": [directory / "next.tmp"],
+        }
+
+    async def perform(self, scene: Scene) -> None:
+        async with scene.cluster.client(scene.victim, timeout_s=2.0) as client:
+            try:
+                await client.admin.erase_user(self._user)
+            except KvraftError:
+                return
+        await scene.until(lambda: self._is_clean(scene), "the files hold nothing that was erased")
+
+    async def repeat(self, scene: Scene) -> None:
+        """What a fault held up is done in the end."""
+        await self.prepare(scene)
+
+    def exit_codes(self, point: Point) -> frozenset[int | None]:
+        """Segments from before only take space, and are tried again."""
+        return _STOPS | _GOES_ON if point.file in ("segments", "log/", "spare.tmp") else _STOPS
+
+
 class SnapshotInstall(Operation):
     """A follower starts whose place in the log is gone: it receives a state, writes into its log that this
     is the state now, and deletes the old one."""
@@ -371,5 +439,6 @@ OPERATIONS: tuple[Operation, ...] = (
     HistoryChange(),
     SegmentChange(),
     Compaction(),
+    Erasure(),
     SnapshotInstall(),
 )
