@@ -275,16 +275,24 @@ def on_disk(tmp_path: Path) -> Callable[[], LayeredState]:
     return make
 
 
+@pytest.fixture
+def five(on_disk: Callable[[], LayeredState]) -> Log:
+    """Revisions 1 to 5, which are on disk."""
+    state = on_disk()
+    log = record(state, 1, 5)
+    flush(state)
+    state.close()
+    return log
+
+
 def block_files(directory: Path) -> dict[str, int]:
     """Name and size of each."""
     return {path.name: path.stat().st_size for path in sorted((directory / "00000001" / "history").iterdir())}
 
 
-def test_a_flipped_bit_in_the_history_is_noticed(tmp_path: Path, on_disk: Callable[[], LayeredState]) -> None:
-    state = on_disk()
-    log = record(state, 1, 5)
-    flush(state)
-    state.close()
+def test_a_flipped_bit_in_the_history_is_noticed(
+    tmp_path: Path, on_disk: Callable[[], LayeredState], five: Log
+) -> None:
     path = tmp_path / "00000001" / "history" / "00000001.blocks"
     blocks = path.read_bytes()
     for place in (0, 20, 4096 + 3):
@@ -295,17 +303,14 @@ def test_a_flipped_bit_in_the_history_is_noticed(tmp_path: Path, on_disk: Callab
         again.close()
     path.write_bytes(blocks)
     again = on_disk()
-    assert read(again, 1) == log
+    assert read(again, 1) == five
     again.close()
 
 
+@pytest.mark.usefixtures("five")
 def test_a_file_of_the_history_that_is_gone_or_short_is_noticed(
     tmp_path: Path, on_disk: Callable[[], LayeredState]
 ) -> None:
-    state = on_disk()
-    record(state, 1, 5)
-    flush(state)
-    state.close()
     path = tmp_path / "00000001" / "history" / "00000001.blocks"
     path.write_bytes(path.read_bytes()[:4096])
     again = on_disk()
@@ -319,13 +324,10 @@ def test_a_file_of_the_history_that_is_gone_or_short_is_noticed(
     again.close()
 
 
+@pytest.mark.usefixtures("five")
 def test_a_flipped_bit_in_the_place_of_a_block_is_noticed(
     tmp_path: Path, on_disk: Callable[[], LayeredState]
 ) -> None:
-    state = on_disk()
-    record(state, 1, 5)
-    flush(state)
-    state.close()
     with lmdb.open(str(tmp_path / "00000001"), max_dbs=3) as environment:
         blocks = environment.open_db(b"history", create=False)
         with environment.begin(db=blocks, write=True) as transaction:
@@ -382,23 +384,19 @@ def test_a_file_ends_when_it_is_large(
 
 
 def test_what_a_crash_left_behind_the_history_is_not_there(
-    tmp_path: Path, on_disk: Callable[[], LayeredState]
+    tmp_path: Path, on_disk: Callable[[], LayeredState], five: Log
 ) -> None:
     """Blocks that were written, and whose transaction was not."""
-    state = on_disk()
-    log = record(state, 1, 5)
-    flush(state)
-    state.close()
     directory = tmp_path / "00000001" / "history"
     with (directory / "00000001.blocks").open("ab") as file:
         file.write(bytes(range(256)) * 64)
     (directory / "00000002.blocks").write_bytes(bytes(4096))
     again = on_disk()
     assert list(block_files(tmp_path)) == ["00000001.blocks"]
-    assert read(again, 1) == log
-    log += record(again, 6, 9)
+    assert read(again, 1) == five
+    five += record(again, 6, 9)
     flush(again)
-    assert read(again, 1) == log
+    assert read(again, 1) == five
     again.close()
 
 
