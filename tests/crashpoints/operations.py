@@ -307,7 +307,8 @@ class Compaction(Operation):
 
 class Erasure(Operation):
     """A user is erased, and the files are made anew: the state is copied beside itself, the log begins anew
-    after it and says that the copy is the state now, and what was before is deleted."""
+    after it and says that the copy is the state now, and what was before is deleted. (How segments are made
+    and deleted is looked at by the two above.)"""
 
     name = "erasure"
     flags = (*_ONE_NODE, _SMALL_SEGMENT, "--flush-interval-ms=100", "--erasure-delay-ms=300")
@@ -349,11 +350,8 @@ class Erasure(Operation):
             "new history/": [copy / "history"],
             "state/": [scene.state_directory],
             "old generation": [present],
-            "segments": scene.segments(),
             "new segments": [directory / f"{newest + ahead:016x}.log" for ahead in range(1, 16)],
             "log/": [directory],
-            "spare.tmp": [directory / "spare.tmp"],
-            "next.tmp": [directory / "next.tmp"],
         }
 
     async def perform(self, scene: Scene) -> None:
@@ -372,8 +370,8 @@ class Erasure(Operation):
         await self.prepare(scene)
 
     def exit_codes(self, point: Point) -> frozenset[int | None]:
-        """Segments from before only take space, and are tried again."""
-        return _STOPS | _GOES_ON if point.file in ("segments", "log/", "spare.tmp") else _STOPS
+        """Segments from before only take space, and are tried again when the log goes on."""
+        return _STOPS | _GOES_ON if point.file == "log/" else _STOPS
 
 
 class SnapshotInstall(Operation):
