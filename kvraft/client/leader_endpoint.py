@@ -59,7 +59,7 @@ class LeaderEndpoint:
         """An endpoint that leads, as soon as one is known to; else where the leader says that it is."""
         given = self._failover.endpoints
         asked = [asyncio.create_task(self._ask_one(endpoint)) for endpoint in given]
-        elsewhere: str | None = None
+        elsewhere: tuple[int, str] | None = None  # the latest term that was told of, and its leader's address
         try:
             for answered in asyncio.as_completed(asked):
                 status = await answered
@@ -71,16 +71,17 @@ class LeaderEndpoint:
                         self._term = term
                         return endpoint
                 # Perhaps an address that only the nodes can reach, of one that was given under another.
-                elsewhere, self._term = elsewhere or address, term
+                elsewhere = max(elsewhere or (term, address), (term, address))
         finally:
             for task in asked:
                 task.cancel()
             await asyncio.wait(asked)
         if elsewhere is None:
             return None
-        if elsewhere not in self._elsewhere:
-            self._elsewhere[elsewhere] = Endpoint(elsewhere)
-        return self._elsewhere[elsewhere]
+        self._term, address = elsewhere
+        if address not in self._elsewhere:
+            self._elsewhere[address] = Endpoint(address)
+        return self._elsewhere[address]
 
     async def _ask_one(self, endpoint: Endpoint) -> tuple[str, int] | None:
         """Where the leader serves, as this endpoint knows it, and in which term."""

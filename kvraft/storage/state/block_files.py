@@ -62,7 +62,7 @@ class BlockFiles:
         self._is_durable = True
         self._descriptors: dict[int, int] = {}
         """For reading."""
-        numbers = [int(path.stem) for path in directory.glob(f"*{_SUFFIX}")]
+        numbers = [int(path.stem) for path in directory.glob(f"*{_SUFFIX}") if path.stem.isdecimal()]
         self._sizes = {
             number: self._path(number).stat().st_size for number in sorted(numbers) if first <= number <= last
         }

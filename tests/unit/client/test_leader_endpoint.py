@@ -82,6 +82,21 @@ def test_a_leader_of_a_later_term_supersedes_the_one_that_was_found() -> None:
     asyncio.run(run())
 
 
+def test_of_leaders_elsewhere_the_one_of_the_latest_term_is_found() -> None:
+    """Whoever answers first: a node may not have heard of the election yet."""
+
+    async def run() -> None:
+        old = {3: MemberAddresses("192.0.2.3:1", "192.0.2.3:2")}
+        new = {2: MemberAddresses("192.0.2.2:1", "192.0.2.2:2")}
+        async with asyncio.timeout(PATIENCE_S), one_node(members=old) as late, one_node(members=new) as early:
+            late.node.replica.raft.leader_id, early.node.replica.raft.leader_id = 3, 2
+            early.node.replica.raft.term += 1
+            for endpoints in (f"{late.endpoints},{early.endpoints}", f"{early.endpoints},{late.endpoints}"):
+                assert await found(endpoints) == "192.0.2.2:1"
+
+    asyncio.run(run())
+
+
 class Telling(dict[int, MemberAddresses]):
     """Addresses of members; says when somebody asks for one."""
 
