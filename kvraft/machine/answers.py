@@ -30,8 +30,6 @@ from kvraft.machine.results import (
 )
 from kvraft.v1 import command_pb2
 
-_PLAIN_PUT = PutResult(None)
-
 
 def encode_answer(answer: Answer) -> bytes:
     """What `decode_answer` turns back; the same bytes on every node."""
