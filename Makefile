@@ -87,6 +87,12 @@ crashpoints: install ## SIGKILL, EIO and ENOSPC at every disk call of real nodes
 powerloss: install ## disks that a power cut could leave of real runs, opened and checked (needs strace)
 	@$(BIN)/python -m tests.powerloss
 
+MINUTES ?= 60
+
+.PHONY: nightly
+nightly: install ## every long proof, random ones for MINUTES=60 with seeds that were never tried
+	@$(BIN)/python -m tests.nightly $(MINUTES)
+
 .PHONY: demo
 demo: install ## three nodes, people who write to one another, a killed leader, and a count
 	$(BIN)/kvraft demo

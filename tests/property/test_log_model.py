@@ -158,7 +158,7 @@ class MemoryLogMachine(LogMachine):
         return self.log.reopened()
 
 
-LIMITS = settings(max_examples=40, stateful_step_count=40, deadline=None, derandomize=True)
+LIMITS = settings(max_examples=40, stateful_step_count=40)
 TestSegmentedLog = SegmentedLogMachine.TestCase
 TestSegmentedLog.settings = LIMITS
 TestMemoryLog = MemoryLogMachine.TestCase

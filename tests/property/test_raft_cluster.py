@@ -379,8 +379,5 @@ test_any_history_keeps_every_law_and_recovers = pytest.mark.slow(AnyHistory.Test
 AnyHistory.TestCase.settings = settings(
     max_examples=60,
     stateful_step_count=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -181,7 +181,7 @@ class MemoryStateMachine(StateMachine):
         return LayeredState(self.engine, voters=(1, 2, 3))
 
 
-LIMITS = settings(max_examples=40, stateful_step_count=40, deadline=None, derandomize=True)
+LIMITS = settings(max_examples=40, stateful_step_count=40)
 TestLmdbState = LmdbStateMachine.TestCase
 TestLmdbState.settings = LIMITS
 TestMemoryState = MemoryStateMachine.TestCase

@@ -382,7 +382,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(STEPS, max_size=40))
 def test_whatever_happens_leases_are_what_the_model_says(steps: list[tuple[object, ...]]) -> None:
     store, model = Store(), Model()

@@ -519,7 +519,7 @@ def test_transactions_do_what_a_simple_model_does() -> None:
     failures: set[tuple[FailureReason, int]] = set()
 
     @given(st.lists(_transactions(OPERATIONS), min_size=1, max_size=6))
-    @settings(max_examples=120, deadline=None, derandomize=True)
+    @settings(max_examples=120)
     def compare(transactions: list[TxnCommand]) -> None:
         store = Store()
         model = Model({LEASE, OTHER_LEASE}, store.machine.revision)

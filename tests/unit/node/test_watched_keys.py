@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kvraft.node import watched_keys
@@ -19,7 +19,6 @@ def holds(bounds: Bounds, key: bytes) -> bool:
     return start <= key < end
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), RANGES | SINGLES), max_size=60), st.lists(KEYS, max_size=10))
 def test_it_finds_what_a_look_at_every_watch_finds(
     steps: list[tuple[bool, Bounds]], keys: list[bytes]

@@ -172,7 +172,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(STEPS, max_size=60),
     st.sampled_from([3, 12, 1_000]),

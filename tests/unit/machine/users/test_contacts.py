@@ -261,7 +261,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(STEPS, max_size=40), st.lists(STEPS, max_size=10), st.integers(1, 2))
 def test_a_replica_that_only_asks_what_changed_equals_the_list(
     steps: list[tuple[str, Any]], between: list[tuple[str, Any]], deletions_max: int

@@ -383,7 +383,7 @@ class Model:
         return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(STEPS, max_size=25))
 def test_groups_do_what_the_model_does(steps: list[tuple[str, str, Any]]) -> None:
     store, model = GroupStore(), Model()

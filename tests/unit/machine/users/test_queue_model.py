@@ -345,5 +345,5 @@ class QueueMachine(RuleBasedStateMachine):
             assert (row.suspect_seq, row.attempts) == (model.suspect, model.attempts)
 
 
-QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestQueues = QueueMachine.TestCase

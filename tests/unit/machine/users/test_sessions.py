@@ -362,7 +362,7 @@ class Model:
         return {device for device in devices if self.sessions.pop(device, None) is not None}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(STEPS, max_size=30))
 def test_whatever_happens_sessions_are_what_the_model_says(steps: list[tuple[object, ...]]) -> None:
     store, model = with_devices(*DEVICES), Model()
