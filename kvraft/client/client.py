@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from kvraft.client.admin import Admin
-from kvraft.client.cluster import Cluster
-from kvraft.client.contacts import Contacts
 from kvraft.client.failover import Failover
-from kvraft.client.groups import Groups
-from kvraft.client.kv import Kv
-from kvraft.client.lease import Leases
-from kvraft.client.messages import Messages
+from kvraft.client.lazily import lazily
 from kvraft.client.pipeline import Pipeline
-from kvraft.client.recipes import Barrier, Election, Lock
-from kvraft.client.sessions import Sessions
+
+if TYPE_CHECKING:
+    from kvraft.client.admin import Admin
+    from kvraft.client.cluster import Cluster
+    from kvraft.client.contacts import Contacts
+    from kvraft.client.groups import Groups
+    from kvraft.client.kv import Kv
+    from kvraft.client.lease import Leases
+    from kvraft.client.messages import Messages
+    from kvraft.client.recipes import Barrier, Election, Lock
+    from kvraft.client.sessions import Sessions
 
 
 class Client:
@@ -25,39 +28,65 @@ class Client:
     may take with all its repetitions. Connects with the first call. Raises ValueError.
     """
 
-    __slots__ = (
-        "_failover",
-        "_pipeline",
-        "admin",
-        "cluster",
-        "contacts",
-        "groups",
-        "kv",
-        "lease",
-        "messages",
-        "sessions",
-    )
-
-    kv: Kv
-    lease: Leases
-    contacts: Contacts
-    groups: Groups
-    messages: Messages
-    sessions: Sessions
-    admin: Admin
-    cluster: Cluster
-
     def __init__(self, endpoints: str, *, timeout_s: float = 5.0) -> None:
         self._failover = Failover(endpoints, timeout_s)
         self._pipeline = Pipeline(self._failover)
-        self.kv = Kv(self._failover, self._pipeline)
-        self.lease = Leases(self._failover, self._pipeline)
-        self.contacts = Contacts(self._failover, self._pipeline)
-        self.groups = Groups(self._failover, self._pipeline)
-        self.sessions = Sessions(self._failover, self._pipeline, self.lease)
-        self.messages = Messages(self._failover, self._pipeline, self.sessions)
-        self.admin = Admin(self._failover, self._pipeline)
-        self.cluster = Cluster(self._failover)
+
+    @lazily
+    def kv(self) -> Kv:
+        """Keys and values."""
+        from kvraft.client.kv import Kv
+
+        return Kv(self._failover, self._pipeline)
+
+    @lazily
+    def lease(self) -> Leases:
+        """Leases."""
+        from kvraft.client.lease import Leases
+
+        return Leases(self._failover, self._pipeline)
+
+    @lazily
+    def contacts(self) -> Contacts:
+        """Contacts and blocked users."""
+        from kvraft.client.contacts import Contacts
+
+        return Contacts(self._failover, self._pipeline)
+
+    @lazily
+    def groups(self) -> Groups:
+        """Groups and their members."""
+        from kvraft.client.groups import Groups
+
+        return Groups(self._failover, self._pipeline)
+
+    @lazily
+    def sessions(self) -> Sessions:
+        """Devices, sessions and presence."""
+        from kvraft.client.sessions import Sessions
+
+        return Sessions(self._failover, self._pipeline, self.lease)
+
+    @lazily
+    def messages(self) -> Messages:
+        """Messages and queues."""
+        from kvraft.client.messages import Messages
+
+        return Messages(self._failover, self._pipeline, self.sessions)
+
+    @lazily
+    def admin(self) -> Admin:
+        """Users as a whole."""
+        from kvraft.client.admin import Admin
+
+        return Admin(self._failover, self._pipeline)
+
+    @lazily
+    def cluster(self) -> Cluster:
+        """What the nodes say about themselves."""
+        from kvraft.client.cluster import Cluster
+
+        return Cluster(self._failover)
 
     @property
     def endpoints(self) -> tuple[str, ...]:
@@ -66,21 +95,28 @@ class Client:
 
     def lock(self, name: str, *, ttl_s: float = 10.0) -> Lock:
         """A lock among all clients, lost when it is not renewed for `ttl_s`. Raises ValueError."""
+        from kvraft.client.recipes import Lock
+
         return Lock(self.kv, self.lease, name, ttl_s)
 
     def election(self, name: str) -> Election:
         """An election among all clients. Raises ValueError."""
+        from kvraft.client.recipes import Election
+
         return Election(self.kv, self.lease, name)
 
     def barrier(self, name: str) -> Barrier:
         """A barrier for all clients. Raises ValueError."""
+        from kvraft.client.recipes import Barrier
+
         return Barrier(self.kv, name)
 
     async def close(self) -> None:
         """Ends the calls under way and disconnects. May be repeated."""
         if self._failover.is_closed:
             return
-        await self.messages.close()
+        if "messages" in self.__dict__:
+            await self.messages.close()
         await self._pipeline.close()
         await self._failover.close()
 
