@@ -21,17 +21,14 @@ from kvraft.client.method import Method, ResponseT
 from kvraft.client.pipeline import Pipeline
 from kvraft.client.reading import LINEARIZABLE, Consistency, consistency_fields
 from kvraft.client.results import Header
-from kvraft.client.status import error_from_status
+from kvraft.client.status import error_of_attempt, in_doubt
 from kvraft.client.user_data import write
 from kvraft.v1 import admin_pb2
 
-# An export leaves an audit entry each time it is asked for, which does no harm.
-_EXPORT = Method("/kvraft.v1.AdminService/ExportUser", admin_pb2.ExportUserResponse.FromString, writes=False)
-_ERASURE = Method("/kvraft.v1.AdminService/GetErasure", admin_pb2.GetErasureResponse.FromString, writes=False)
-_CHECK = Method("/kvraft.v1.AdminService/CheckState", admin_pb2.CheckStateResponse.FromString, writes=False)
-_AUDIT = Method(
-    "/kvraft.v1.AdminService/ListAuditEntries", admin_pb2.ListAuditEntriesResponse.FromString, writes=False
-)
+_EXPORT = Method("/kvraft.v1.AdminService/ExportUser", admin_pb2.ExportUserResponse.FromString)
+_ERASURE = Method("/kvraft.v1.AdminService/GetErasure", admin_pb2.GetErasureResponse.FromString)
+_CHECK = Method("/kvraft.v1.AdminService/CheckState", admin_pb2.CheckStateResponse.FromString)
+_AUDIT = Method("/kvraft.v1.AdminService/ListAuditEntries", admin_pb2.ListAuditEntriesResponse.FromString)
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +270,7 @@ async def _stream(
     """The responses of a stream, from an endpoint that works. Raises KvraftError, once one has come also for
     what another attempt would mend; DeadlineExceeded when none came for the client's timeout."""
     pacing = failover.pacing()
+    maybe_applied = False
     while True:
         endpoint = failover.endpoint
         call = endpoint.stream(method, request)
@@ -294,9 +292,13 @@ async def _stream(
                 reason="DEADLINE_EXCEEDED",
             )
         except grpc.aio.AioRpcError as status:
-            error = error_from_status(status, call=method.name, writes=False, endpoint=endpoint.address)
+            error = error_of_attempt(status, method, endpoint.address)
         finally:
             call.cancel()
         if has_begun:
             raise error
-        await failover.before_next(error, endpoint, pacing)
+        maybe_applied = maybe_applied or error.applied == "unknown"
+        try:
+            await failover.before_next(error, endpoint, pacing, repeatable=method.is_repeatable)
+        except KvraftError as final:
+            raise in_doubt(final, maybe_applied=maybe_applied) from None

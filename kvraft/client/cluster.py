@@ -10,7 +10,7 @@ from kvraft.client.method import Method
 from kvraft.client.results import Status
 from kvraft.v1 import cluster_pb2
 
-_STATUS = Method("/kvraft.v1.ClusterService/Status", cluster_pb2.StatusResponse.FromString, writes=False)
+_STATUS = Method("/kvraft.v1.ClusterService/Status", cluster_pb2.StatusResponse.FromString)
 
 
 class Cluster:

@@ -17,14 +17,10 @@ from kvraft.client.results import Header
 from kvraft.client.user_data import write
 from kvraft.v1 import contact_pb2
 
-_GET = Method("/kvraft.v1.ContactService/GetContact", contact_pb2.GetContactResponse.FromString, writes=False)
-_LIST = Method(
-    "/kvraft.v1.ContactService/ListContacts", contact_pb2.ListContactsResponse.FromString, writes=False
-)
+_GET = Method("/kvraft.v1.ContactService/GetContact", contact_pb2.GetContactResponse.FromString)
+_LIST = Method("/kvraft.v1.ContactService/ListContacts", contact_pb2.ListContactsResponse.FromString)
 _LIST_BLOCKED = Method(
-    "/kvraft.v1.ContactService/ListBlockedUsers",
-    contact_pb2.ListBlockedUsersResponse.FromString,
-    writes=False,
+    "/kvraft.v1.ContactService/ListBlockedUsers", contact_pb2.ListBlockedUsersResponse.FromString
 )
 
 

@@ -1,8 +1,9 @@
 """Which endpoint a call goes to, and whether it goes to another one after a failure.
 
 The rule is the class of the error: after `Unavailable` and `DeadlineExceeded` it is certain that
-nothing was applied, so the call is sent again, to the next endpoint, until its deadline. Any
-other error goes to the caller.
+nothing was applied, so the call is sent again, to the next endpoint, until its deadline; after
+`OutcomeUnknown` only a call that may be repeated (`method`). Any other error goes to the caller. One
+attempt whose outcome is unknown leaves that of the call unknown, however the next ones fail.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from kvraft.client.endpoint import Endpoint, parse_endpoints
 from kvraft.client.errors import ClientClosed, DeadlineExceeded, KvraftError, OutcomeUnknown, Unavailable
 from kvraft.client.method import Method, ResponseT
 from kvraft.client.pacing import Pacing
-from kvraft.client.status import error_from_status
+from kvraft.client.status import error_of_attempt, in_doubt
 
 
 class Failover:
@@ -55,15 +56,19 @@ class Failover:
     async def call(self, method: Method[ResponseT], request: Message) -> ResponseT:
         """Raises KvraftError."""
         pacing = self.pacing()
+        maybe_applied = False
         while True:
             endpoint = self.endpoint
             try:
-                return await endpoint.unary(method, request, pacing.attempt_s(writes=method.writes))
+                attempt_s = pacing.attempt_s(repeatable=method.is_repeatable)
+                return await endpoint.unary(method, request, attempt_s)
             except grpc.aio.AioRpcError as status:
-                error = error_from_status(
-                    status, call=method.name, writes=method.writes, endpoint=endpoint.address
-                )
-            await self.before_next(error, endpoint, pacing)
+                error = error_of_attempt(status, method, endpoint.address)
+            maybe_applied = maybe_applied or error.applied == "unknown"
+            try:
+                await self.before_next(error, endpoint, pacing, repeatable=method.is_repeatable)
+            except KvraftError as final:
+                raise in_doubt(final, maybe_applied=maybe_applied) from None
 
     async def call_at(self, address: str, method: Method[ResponseT], request: Message) -> ResponseT:
         """One attempt at one of the endpoints. Raises KvraftError; ValueError if it is none of them."""
@@ -74,9 +79,7 @@ class Failover:
         try:
             return await endpoint.unary(method, request, self.timeout_s)
         except grpc.aio.AioRpcError as status:
-            raise error_from_status(
-                status, call=method.name, writes=method.writes, endpoint=address
-            ) from None
+            raise error_of_attempt(status, method, address) from None
 
     async def attempt(self, method: Method[ResponseT], request: Message, timeout_s: float) -> ResponseT:
         """One attempt at the endpoint in use. Raises KvraftError."""
@@ -84,9 +87,7 @@ class Failover:
         try:
             return await endpoint.unary(method, request, timeout_s)
         except grpc.aio.AioRpcError as status:
-            raise error_from_status(
-                status, call=method.name, writes=method.writes, endpoint=endpoint.address
-            ) from None
+            raise error_of_attempt(status, method, endpoint.address) from None
 
     def use(self, address: str) -> None:
         """The endpoint to go to from now on; one of the addresses."""
@@ -97,12 +98,15 @@ class Failover:
         if endpoint is self._endpoints[self._in_use]:
             self._in_use = (self._in_use + 1) % len(self._endpoints)
 
-    async def before_next(self, error: KvraftError, endpoint: Endpoint, pacing: Pacing) -> None:
+    async def before_next(
+        self, error: KvraftError, endpoint: Endpoint, pacing: Pacing, *, repeatable: bool = True
+    ) -> None:
         """Leaves an endpoint that does not work, and waits if all were asked. Raises `error` where
         sending again is not safe, would not help, or comes too late."""
-        if isinstance(error, Unavailable | DeadlineExceeded | OutcomeUnknown):
-            self.leave(endpoint)
-        if not isinstance(error, Unavailable | DeadlineExceeded):
+        if not isinstance(error, Unavailable | DeadlineExceeded | OutcomeUnknown):
+            raise error
+        self.leave(endpoint)
+        if isinstance(error, OutcomeUnknown) and not repeatable:
             raise error
         await pacing.pause(error)
 

@@ -105,7 +105,7 @@ async def follow(
         try:
             while True:
                 # Cancels the call only when a node hangs, which is left then.
-                async with asyncio.timeout(SILENCE_S_MAX if began else pacing.attempt_s(writes=False)):
+                async with asyncio.timeout(SILENCE_S_MAX if began else pacing.attempt_s(repeatable=True)):
                     response = await call.read()
                 # The stubs have no common base for the two.
                 if not isinstance(response, feed.response_type):

@@ -17,13 +17,11 @@ from kvraft.client.results import Header
 from kvraft.client.user_data import write
 from kvraft.v1 import group_pb2
 
-_GET = Method("/kvraft.v1.GroupService/GetGroup", group_pb2.GetGroupResponse.FromString, writes=False)
+_GET = Method("/kvraft.v1.GroupService/GetGroup", group_pb2.GetGroupResponse.FromString)
 _LIST_MEMBERS = Method(
-    "/kvraft.v1.GroupService/ListGroupMembers", group_pb2.ListGroupMembersResponse.FromString, writes=False
+    "/kvraft.v1.GroupService/ListGroupMembers", group_pb2.ListGroupMembersResponse.FromString
 )
-_LIST_OF_USER = Method(
-    "/kvraft.v1.GroupService/ListUserGroups", group_pb2.ListUserGroupsResponse.FromString, writes=False
-)
+_LIST_OF_USER = Method("/kvraft.v1.GroupService/ListUserGroups", group_pb2.ListUserGroupsResponse.FromString)
 
 
 class GroupRole(StrEnum):

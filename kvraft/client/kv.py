@@ -28,8 +28,8 @@ from kvraft.client.txn import TxnOperation, TxnResult, txn_request, txn_result
 from kvraft.client.watch import EventKind, Watch
 from kvraft.v1 import kv_pb2, pipeline_pb2
 
-_GET = Method("/kvraft.v1.KvService/Get", kv_pb2.GetResponse.FromString, writes=False)
-_RANGE = Method("/kvraft.v1.KvService/Range", kv_pb2.RangeResponse.FromString, writes=False)
+_GET = Method("/kvraft.v1.KvService/Get", kv_pb2.GetResponse.FromString)
+_RANGE = Method("/kvraft.v1.KvService/Range", kv_pb2.RangeResponse.FromString)
 
 EVERY_KEY = KeyRange()
 

@@ -9,7 +9,7 @@ from kvraft.client.failover import Failover
 from kvraft.client.method import Method
 from kvraft.v1 import cluster_pb2, common_pb2
 
-_STATUS = Method("/kvraft.v1.ClusterService/Status", cluster_pb2.StatusResponse.FromString, writes=False)
+_STATUS = Method("/kvraft.v1.ClusterService/Status", cluster_pb2.StatusResponse.FromString)
 ASK_S = 1.0
 
 

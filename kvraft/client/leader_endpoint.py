@@ -11,8 +11,8 @@ from kvraft.client.failover import Failover
 from kvraft.client.method import Method
 from kvraft.v1 import cluster_pb2, kv_pb2
 
-_GET = Method("/kvraft.v1.KvService/Get", kv_pb2.GetResponse.FromString, writes=False)
-_STATUS = Method("/kvraft.v1.ClusterService/Status", cluster_pb2.StatusResponse.FromString, writes=False)
+_GET = Method("/kvraft.v1.KvService/Get", kv_pb2.GetResponse.FromString)
+_STATUS = Method("/kvraft.v1.ClusterService/Status", cluster_pb2.StatusResponse.FromString)
 ASK_S = 1.0
 ELECTION_S = 2.0
 """How long an election may take until it is asked again."""

@@ -14,11 +14,9 @@ from kvraft.client.results import Header
 from kvraft.v1 import lease_pb2, pipeline_pb2
 
 # It changes nothing that could be lost or doubled, so it is repeated like a read.
-_KEEP_ALIVE = Method(
-    "/kvraft.v1.LeaseService/KeepAliveLease", lease_pb2.KeepAliveLeaseResponse.FromString, writes=False
-)
-_GET = Method("/kvraft.v1.LeaseService/GetLease", lease_pb2.GetLeaseResponse.FromString, writes=False)
-_LIST = Method("/kvraft.v1.LeaseService/ListLeases", lease_pb2.ListLeasesResponse.FromString, writes=False)
+_KEEP_ALIVE = Method("/kvraft.v1.LeaseService/KeepAliveLease", lease_pb2.KeepAliveLeaseResponse.FromString)
+_GET = Method("/kvraft.v1.LeaseService/GetLease", lease_pb2.GetLeaseResponse.FromString)
+_LIST = Method("/kvraft.v1.LeaseService/ListLeases", lease_pb2.ListLeasesResponse.FromString)
 
 
 @dataclass(frozen=True, slots=True)

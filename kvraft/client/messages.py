@@ -10,7 +10,13 @@ from functools import partial
 
 import grpc.aio
 
-from kvraft.client.errors import ClientClosed, FailedPrecondition, KvraftError, Unavailable
+from kvraft.client.errors import (
+    ClientClosed,
+    FailedPrecondition,
+    KvraftError,
+    OutcomeUnknown,
+    Unavailable,
+)
 from kvraft.client.failover import Failover
 from kvraft.client.leader_endpoint import LeaderEndpoint
 from kvraft.client.listing import PAGE_SIZE, Listing
@@ -35,20 +41,17 @@ from kvraft.client.receive_stream import ReceiveStream
 from kvraft.client.receiver import WINDOW_BYTES, WINDOW_MESSAGES, Receiver, Session, session_of
 from kvraft.client.results import Header
 from kvraft.client.sessions import Sessions
-from kvraft.client.status import error_from_status, error_of_batch
+from kvraft.client.status import error_of_attempt, error_of_batch, in_doubt
 from kvraft.client.user_data import write
 from kvraft.v1 import message_pb2, pipeline_pb2
 
 _SERVICE = "/kvraft.v1.MessageService/"
-_SEND = Method(_SERVICE + "SendMessage", message_pb2.SendMessageResponse.FromString, writes=False)
-# A message that is sent twice is accepted once, so sending is repeated like a read.
-_BATCH = Method(
-    _SERVICE + "BatchSendMessages", message_pb2.BatchSendMessagesResponse.FromString, writes=False
-)
-_PULL = Method(_SERVICE + "PullMessages", message_pb2.PullMessagesResponse.FromString, writes=False)
-_QUEUE = Method(_SERVICE + "GetQueue", message_pb2.GetQueueResponse.FromString, writes=False)
-_QUEUES = Method(_SERVICE + "ListQueues", message_pb2.ListQueuesResponse.FromString, writes=False)
-_DEAD = Method(_SERVICE + "ListDeadLetters", message_pb2.ListDeadLettersResponse.FromString, writes=False)
+_SEND = Method(_SERVICE + "SendMessage", message_pb2.SendMessageResponse.FromString)
+_BATCH = Method(_SERVICE + "BatchSendMessages", message_pb2.BatchSendMessagesResponse.FromString)
+_PULL = Method(_SERVICE + "PullMessages", message_pb2.PullMessagesResponse.FromString)
+_QUEUE = Method(_SERVICE + "GetQueue", message_pb2.GetQueueResponse.FromString)
+_QUEUES = Method(_SERVICE + "ListQueues", message_pb2.ListQueuesResponse.FromString)
+_DEAD = Method(_SERVICE + "ListDeadLetters", message_pb2.ListDeadLettersResponse.FromString)
 
 
 class Messages:
@@ -156,8 +159,10 @@ class Messages:
     async def _send_to_leader(
         self, request: message_pb2.SendMessageRequest
     ) -> message_pb2.SendMessageResponse:
-        """Only the leader knows who is connected. Nothing is stored, so it may be sent again."""
+        """Only the leader knows who is connected. Nothing is stored, so it may be sent again; who got it
+        twice sees the same message."""
         pacing = self._failover.pacing()
+        maybe_applied = False
         while True:
             endpoint = await self._leader.find()
             error: KvraftError
@@ -167,17 +172,19 @@ class Messages:
                 )
             else:
                 try:
-                    return await endpoint.unary(_SEND, request, pacing.attempt_s(writes=False))
+                    return await endpoint.unary(_SEND, request, pacing.attempt_s(repeatable=True))
                 except grpc.aio.AioRpcError as status:
-                    error = error_from_status(
-                        status, call="SendMessage", writes=False, endpoint=endpoint.address
-                    )
+                    error = error_of_attempt(status, _SEND, endpoint.address)
                 self._leader.lost(endpoint)
             if isinstance(error, FailedPrecondition) and error.reason == "NOT_LEADER":
                 error = Unavailable(str(error), reason=error.reason)
-            if not isinstance(error, Unavailable):
-                raise error
-            await pacing.pause(error)
+            maybe_applied = maybe_applied or error.applied == "unknown"
+            try:
+                if not isinstance(error, Unavailable | OutcomeUnknown):
+                    raise error
+                await pacing.pause(error)
+            except KvraftError as final:
+                raise in_doubt(final, maybe_applied=maybe_applied) from None
 
     # --- receiving ----------------------------------------------------------------------------
 

@@ -48,10 +48,10 @@ class Pacing:
     def left_s(self) -> float:
         return self._ends_at_s - self._clock()
 
-    def attempt_s(self, *, writes: bool) -> float:
-        """The time one attempt may take: a write all that is left, since it cannot be repeated after
-        a timeout; a read half of it, so that a node that hangs leaves time to ask another."""
-        return self.left_s if writes or self._endpoint_count == 1 else self.left_s / 2
+    def attempt_s(self, *, repeatable: bool) -> float:
+        """The time one attempt may take: all that is left of what cannot be repeated after a timeout,
+        half of what can, so that a node that hangs leaves time to ask another."""
+        return self.left_s if not repeatable or self._endpoint_count == 1 else self.left_s / 2
 
     async def pause(self, error: KvraftError) -> None:
         """Waits, once per round over the endpoints. Raises if no time is left to try again: `error`, or

@@ -38,9 +38,7 @@ from kvraft.client.session import Session
 from kvraft.client.status import error_from_status, error_of_batch
 from kvraft.v1 import common_pb2, pipeline_pb2
 
-_PIPELINE = Method(
-    "/kvraft.v1.PipelineService/Pipeline", pipeline_pb2.PipelineResponse.FromString, writes=True
-)
+_PIPELINE = Method("/kvraft.v1.PipelineService/Pipeline", pipeline_pb2.PipelineResponse.FromString)
 BATCHES_MAX = 2
 """Of a kind, under way: one on the disks while the next one travels. More would only be smaller."""
 BATCH_CALLS_MAX = 1_000
@@ -271,7 +269,7 @@ class Pipeline:
     def _registered(self, failure: KvraftError | None) -> None:
         if failure is not None and isinstance(failure, _RETRIED):
             self._failure = lambda name, _: Unavailable(
-                f"{name} was not sent: {failure} It was not applied.", reason=failure.reason
+                f"{name} was not applied: the client has no number yet. {failure}", reason=failure.reason
             )
         elif failure is not None:
             while self._writes:

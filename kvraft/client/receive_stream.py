@@ -28,11 +28,7 @@ from kvraft.client.pacing import Pacing
 from kvraft.client.status import error_from_status, error_of_batch
 from kvraft.v1 import message_pb2, pipeline_pb2
 
-_RECEIVE = Method(
-    "/kvraft.v1.MessageService/ReceiveMessages",
-    message_pb2.ReceiveMessagesResponse.FromString,
-    writes=False,
-)
+_RECEIVE = Method("/kvraft.v1.MessageService/ReceiveMessages", message_pb2.ReceiveMessagesResponse.FromString)
 COMMANDS_MAX = 1_000
 """Of one frame."""
 SILENCE_S = 3.0

@@ -11,12 +11,9 @@ from kvraft.client.failover import Failover
 from kvraft.client.method import Method
 from kvraft.v1 import client_pb2
 
-# Neither changes anything that somebody else could see, so both may be repeated.
-_REGISTER = Method(
-    "/kvraft.v1.ClientService/RegisterClient", client_pb2.RegisterClientResponse.FromString, writes=False
-)
+_REGISTER = Method("/kvraft.v1.ClientService/RegisterClient", client_pb2.RegisterClientResponse.FromString)
 _UNREGISTER = Method(
-    "/kvraft.v1.ClientService/UnregisterClient", client_pb2.UnregisterClientResponse.FromString, writes=False
+    "/kvraft.v1.ClientService/UnregisterClient", client_pb2.UnregisterClientResponse.FromString
 )
 UNREGISTER_S = 1.0
 """What giving the id back may take; forgotten without it when it has been idle for long."""

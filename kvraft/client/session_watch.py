@@ -17,9 +17,7 @@ from kvraft.client.method import Method
 from kvraft.client.session_results import Session
 from kvraft.v1 import session_pb2
 
-_WATCH = Method(
-    "/kvraft.v1.SessionService/WatchSessions", session_pb2.WatchSessionsResponse.FromString, writes=False
-)
+_WATCH = Method("/kvraft.v1.SessionService/WatchSessions", session_pb2.WatchSessionsResponse.FromString)
 
 
 class SessionEventKind(StrEnum):

@@ -33,10 +33,10 @@ from kvraft.client.user_data import write
 from kvraft.v1 import session_pb2
 
 _SERVICE = "/kvraft.v1.SessionService/"
-_LIST_DEVICES = Method(_SERVICE + "ListDevices", session_pb2.ListDevicesResponse.FromString, writes=False)
-_GET = Method(_SERVICE + "GetSession", session_pb2.GetSessionResponse.FromString, writes=False)
-_LIST = Method(_SERVICE + "ListSessions", session_pb2.ListSessionsResponse.FromString, writes=False)
-_PRESENCE = Method(_SERVICE + "GetPresence", session_pb2.GetPresenceResponse.FromString, writes=False)
+_LIST_DEVICES = Method(_SERVICE + "ListDevices", session_pb2.ListDevicesResponse.FromString)
+_GET = Method(_SERVICE + "GetSession", session_pb2.GetSessionResponse.FromString)
+_LIST = Method(_SERVICE + "ListSessions", session_pb2.ListSessionsResponse.FromString)
+_PRESENCE = Method(_SERVICE + "GetPresence", session_pb2.GetPresenceResponse.FromString)
 
 
 _MODES = {

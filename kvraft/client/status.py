@@ -38,6 +38,7 @@ from kvraft.client.errors import (
     Unauthenticated,
     Unavailable,
 )
+from kvraft.client.method import Method, ResponseT
 from kvraft.v1 import pipeline_pb2
 
 DOMAIN = "kvraft"
@@ -62,7 +63,11 @@ _ADVICE = {
     "MESSAGE_TOO_LARGE": "Send at most 4 MiB in one call.",
     "UNIMPLEMENTED": "Check that the address is that of a kvraft client port, of this version or newer.",
 }
-_READ_FIRST = "It may have been applied: read before writing again."
+_IN_DOUBT = {
+    True: "It may have been applied: read before writing again.",
+    False: "It may have been applied: make the same call again, which is safe.",
+}
+"""By whether a repetition could do harm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +82,22 @@ class _Details:
     """Of COMPACTED."""
 
 
-def error_from_status(status: grpc.aio.AioRpcError, *, call: str, writes: bool, endpoint: str) -> KvraftError:
-    """The error for an attempt of `call` at `endpoint` that ended with `status`."""
+def error_of_attempt(status: grpc.aio.AioRpcError, method: Method[ResponseT], endpoint: str) -> KvraftError:
+    """The error for an attempt of `method` at `endpoint` that ended with `status`."""
+    return error_from_status(
+        status,
+        call=method.name,
+        writes=method.changes_state,
+        endpoint=endpoint,
+        read_first=not method.is_repeatable,
+    )
+
+
+def error_from_status(
+    status: grpc.aio.AioRpcError, *, call: str, writes: bool, endpoint: str, read_first: bool = True
+) -> KvraftError:
+    """The error for an attempt of `call` at `endpoint` that ended with `status`. `read_first`: the advice
+    where the outcome is unknown; otherwise the call can simply be made again."""
     code = status.code()
     text = status.details() or ""
     details = _details_of(status)
@@ -86,7 +105,17 @@ def error_from_status(status: grpc.aio.AioRpcError, *, call: str, writes: bool, 
         if code is grpc.StatusCode.INTERNAL and text.startswith(_CORE_FAILED):
             code = grpc.StatusCode.UNAVAILABLE
         details = _of_transport(code, text)
-    return _error(code, text, details, call=call, writes=writes, endpoint=endpoint)
+    return _error(code, text, details, call=call, writes=writes, endpoint=endpoint, read_first=read_first)
+
+
+def in_doubt(error: KvraftError, *, maybe_applied: bool) -> KvraftError:
+    """The error of a call that was attempted before: where an earlier attempt may have been applied, the
+    failure of the last one does not make it certain that it was not."""
+    if maybe_applied and isinstance(error, Unavailable | DeadlineExceeded | ResourceExhausted):
+        return OutcomeUnknown(
+            f"{error} But an earlier attempt may have been applied, or may still be.", reason=error.reason
+        )
+    return error
 
 
 def error_of_batch(
@@ -104,14 +133,21 @@ def error_of_batch(
 
 
 def _error(
-    code: grpc.StatusCode, text: str, details: _Details, *, call: str, writes: bool, endpoint: str
+    code: grpc.StatusCode,
+    text: str,
+    details: _Details,
+    *,
+    call: str,
+    writes: bool,
+    endpoint: str,
+    read_first: bool = True,
 ) -> KvraftError:
     reason = details.reason or code.name
     applied: Applied = details.applied if writes else "no"
 
     outcome = ""
     if writes:
-        outcome = " It was not applied." if applied == "no" else f" {_READ_FIRST}"
+        outcome = " It was not applied." if applied == "no" else f" {_IN_DOUBT[read_first]}"
     advice = f" {_ADVICE[reason]}" if reason in _ADVICE else ""
     message = f"{call} at {endpoint} failed: {text.rstrip('.') or code.name} [{reason}].{outcome}{advice}"
 

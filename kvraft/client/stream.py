@@ -15,12 +15,10 @@ from kvraft.client.keys import KeyRange
 from kvraft.client.method import Method
 from kvraft.client.reading import AtLeast, Consistency, consistency_fields
 from kvraft.client.results import KeyValue
-from kvraft.client.status import error_from_status
+from kvraft.client.status import error_of_attempt
 from kvraft.v1 import kv_pb2
 
-_STREAM_RANGE = Method(
-    "/kvraft.v1.KvService/StreamRange", kv_pb2.StreamRangeResponse.FromString, writes=False
-)
+_STREAM_RANGE = Method("/kvraft.v1.KvService/StreamRange", kv_pb2.StreamRangeResponse.FromString)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +59,7 @@ class RangeStream:
             try:
                 while True:
                     # Cancels the call only when a node hangs, which ends this stream anyway.
-                    async with asyncio.timeout(pacing.attempt_s(writes=False)):
+                    async with asyncio.timeout(pacing.attempt_s(repeatable=True)):
                         response = await call.read()
                     # The stubs have no common base for the two.
                     if not isinstance(response, kv_pb2.StreamRangeResponse):
@@ -80,7 +78,7 @@ class RangeStream:
                     reason="DEADLINE_EXCEEDED",
                 )
             except grpc.aio.AioRpcError as status:
-                error = error_from_status(status, call="StreamRange", writes=False, endpoint=endpoint.address)
+                error = error_of_attempt(status, _STREAM_RANGE, endpoint.address)
             finally:
                 call.cancel()
             await self.failover.before_next(error, endpoint, pacing)

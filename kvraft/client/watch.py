@@ -19,7 +19,7 @@ from kvraft.client.method import Method
 from kvraft.client.results import KeyValue
 from kvraft.v1 import kv_pb2
 
-_WATCH = Method("/kvraft.v1.KvService/Watch", kv_pb2.WatchResponse.FromString, writes=False)
+_WATCH = Method("/kvraft.v1.KvService/Watch", kv_pb2.WatchResponse.FromString)
 _WATCH_ID = 1
 """Each watch has a stream of its own."""
 

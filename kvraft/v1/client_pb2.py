@@ -25,13 +25,17 @@ _sym_db = _symbol_database.Default()
 from kvraft.v1 import common_pb2 as kvraft_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kvraft/v1/client.proto\x12\tkvraft.v1\x1a\x16kvraft/v1/common.proto\"\x17\n\x15RegisterClientRequest\"g\n\x16RegisterClientResponse\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x19.kvraft.v1.ResponseHeader\x12\x11\n\tclient_id\x18\x02 \x01(\x06\x12\x0f\n\x07idle_ms\x18\x03 \x01(\x04\",\n\x17UnregisterClientRequest\x12\x11\n\tclient_id\x18\x01 \x01(\x06\"E\n\x18UnregisterClientResponse\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x19.kvraft.v1.ResponseHeader2\xc3\x01\n\rClientService\x12U\n\x0eRegisterClient\x12 .kvraft.v1.RegisterClientRequest\x1a!.kvraft.v1.RegisterClientResponse\x12[\n\x10UnregisterClient\x12\".kvraft.v1.UnregisterClientRequest\x1a#.kvraft.v1.UnregisterClientResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16kvraft/v1/client.proto\x12\tkvraft.v1\x1a\x16kvraft/v1/common.proto\"\x17\n\x15RegisterClientRequest\"g\n\x16RegisterClientResponse\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x19.kvraft.v1.ResponseHeader\x12\x11\n\tclient_id\x18\x02 \x01(\x06\x12\x0f\n\x07idle_ms\x18\x03 \x01(\x04\",\n\x17UnregisterClientRequest\x12\x11\n\tclient_id\x18\x01 \x01(\x06\"E\n\x18UnregisterClientResponse\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x19.kvraft.v1.ResponseHeader2\xcd\x01\n\rClientService\x12Z\n\x0eRegisterClient\x12 .kvraft.v1.RegisterClientRequest\x1a!.kvraft.v1.RegisterClientResponse\"\x03\x90\x02\x02\x12`\n\x10UnregisterClient\x12\".kvraft.v1.UnregisterClientRequest\x1a#.kvraft.v1.UnregisterClientResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvraft.v1.client_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CLIENTSERVICE'].methods_by_name['RegisterClient']._loaded_options = None
+  _globals['_CLIENTSERVICE'].methods_by_name['RegisterClient']._serialized_options = b'\220\002\002'
+  _globals['_CLIENTSERVICE'].methods_by_name['UnregisterClient']._loaded_options = None
+  _globals['_CLIENTSERVICE'].methods_by_name['UnregisterClient']._serialized_options = b'\220\002\002'
   _globals['_REGISTERCLIENTREQUEST']._serialized_start=61
   _globals['_REGISTERCLIENTREQUEST']._serialized_end=84
   _globals['_REGISTERCLIENTRESPONSE']._serialized_start=86
@@ -41,5 +45,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNREGISTERCLIENTRESPONSE']._serialized_start=237
   _globals['_UNREGISTERCLIENTRESPONSE']._serialized_end=306
   _globals['_CLIENTSERVICE']._serialized_start=309
-  _globals['_CLIENTSERVICE']._serialized_end=504
+  _globals['_CLIENTSERVICE']._serialized_end=514
 # @@protoc_insertion_point(module_scope)

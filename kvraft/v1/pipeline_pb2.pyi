@@ -109,17 +109,19 @@ class ReadResult(_message.Message):
     def __init__(self, kv: _Optional[_Union[_kv_pb2.KeyValue, _Mapping]] = ..., omitted: _Optional[bool] = ...) -> None: ...
 
 class PipelineError(_message.Message):
-    __slots__ = ("code", "reason", "message", "maybe_applied", "retry_after_ms", "field")
+    __slots__ = ("code", "reason", "message", "maybe_applied", "retry_after_ms", "field", "refused_positions")
     CODE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     MAYBE_APPLIED_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
     FIELD_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_POSITIONS_FIELD_NUMBER: _ClassVar[int]
     code: int
     reason: str
     message: str
     maybe_applied: bool
     retry_after_ms: int
     field: str
-    def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., maybe_applied: _Optional[bool] = ..., retry_after_ms: _Optional[int] = ..., field: _Optional[str] = ...) -> None: ...
+    refused_positions: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ..., maybe_applied: _Optional[bool] = ..., retry_after_ms: _Optional[int] = ..., field: _Optional[str] = ..., refused_positions: _Optional[_Iterable[int]] = ...) -> None: ...

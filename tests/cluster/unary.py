@@ -10,10 +10,10 @@ from kvraft.client.failover import Failover
 from kvraft.client.method import Method
 from kvraft.v1 import admin_pb2, kv_pb2
 
-_PUT = Method("/kvraft.v1.KvService/Put", kv_pb2.PutResponse.FromString, writes=True)
+_PUT = Method("/kvraft.v1.KvService/Put", kv_pb2.PutResponse.FromString)
 
 
-_ERASE_USER = Method("/kvraft.v1.AdminService/EraseUser", admin_pb2.EraseUserResponse.FromString, writes=True)
+_ERASE_USER = Method("/kvraft.v1.AdminService/EraseUser", admin_pb2.EraseUserResponse.FromString)
 
 
 class UnaryClient:

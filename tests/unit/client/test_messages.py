@@ -9,6 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
+from kvraft import errors
 from kvraft.client import (
     Aborted,
     Client,
@@ -119,6 +120,35 @@ def test_many_are_told_of_one_by_one() -> None:
             await client.messages.send("alice", to="bob", group="family", text="x")
         with pytest.raises(InvalidArgument):
             await client.messages.send("alice", to="bob", payload=bytes(70_000))
+
+    with_client(scenario)
+
+
+def test_a_batch_in_order_whose_answer_was_lost_is_sent_again_and_accepted_once() -> None:
+    async def scenario(served: OneNode, client: Client) -> None:
+        outgoing = [OutgoingMessage(sender_id="alice", to="bob", text=text) for text in "12"]
+        served.node.lost_answers = 1
+        first, second = await client.messages.send_in_order(outgoing)
+        assert isinstance(first, SendResult)
+        assert isinstance(second, SendResult)
+        assert (first.duplicate, second.duplicate) == (True, True)
+        assert await live(client) == 2
+
+    with_client(scenario)
+
+
+@pytest.mark.parametrize("then", [None, errors.no_leader(600), errors.overloaded("writes")])
+def test_a_batch_in_order_whose_answers_are_all_lost_may_have_been_applied(
+    then: errors.RequestError | None,
+) -> None:
+    async def scenario(served: OneNode, client: Client) -> None:
+        served.node.lost_answers = 1_000 if then is None else 1
+        served.node.refusal_then = then
+        with pytest.raises(OutcomeUnknown) as unknown:
+            await client.messages.send_in_order([OutgoingMessage(sender_id="alice", to="bob", text="1")])
+        assert unknown.value.applied == "unknown"
+        served.node.lost_answers, served.node.refusal = 0, None
+        assert await live(client) == 1
 
     with_client(scenario)
 

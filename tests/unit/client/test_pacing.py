@@ -90,8 +90,8 @@ def test_the_error_is_the_last_one_that_tells_something() -> None:
 
 def test_a_read_gives_each_node_half_of_the_time_and_a_write_all_of_it() -> None:
     async def shares() -> None:
-        assert Pacing(10.0, 2, random.Random(1)).attempt_s(writes=False) == 5.0
-        assert Pacing(10.0, 2, random.Random(1)).attempt_s(writes=True) == 10.0
-        assert Pacing(10.0, 1, random.Random(1)).attempt_s(writes=False) == 10.0
+        assert Pacing(10.0, 2, random.Random(1)).attempt_s(repeatable=True) == 5.0
+        assert Pacing(10.0, 2, random.Random(1)).attempt_s(repeatable=False) == 10.0
+        assert Pacing(10.0, 1, random.Random(1)).attempt_s(repeatable=True) == 10.0
 
     run(shares())

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from sortedcontainers import SortedDict
 
-from kvraft.errors import revision_not_reached
+from kvraft.errors import outcome_unknown, revision_not_reached
 from kvraft.machine.machine import BATCH_VERSION, AppliedGroup, Machine
 from kvraft.machine.results import Answer, Failed
 from kvraft.node.delivery import DeliveryHub
@@ -126,6 +126,10 @@ class FakeNode:
         """What reads waited for."""
         self.refusal: BaseException | None = None
         """What every request meets."""
+        self.lost_answers = 0
+        """How many of the next writes are applied and then fail with an unknown outcome."""
+        self.refusal_then: BaseException | None = None
+        """What every request meets after the last of these."""
         self.failures: list[BaseException] = []
         """What the node was told to fail with."""
 
@@ -148,6 +152,10 @@ class FakeNode:
         batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=self.wall_ms, groups=[group])
         (applied,) = self.apply(batch)
         (answer,) = applied.answers
+        if self.lost_answers:
+            self.lost_answers -= 1
+            self.refusal = self.refusal if self.lost_answers else self.refusal_then
+            raise outcome_unknown("the answer was lost")
         if isinstance(answer.result, Failed):
             raise request_error(answer.result)
         return answer
