@@ -16,9 +16,6 @@ import time
 
 import grpc.aio
 import structlog
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health_aio
-from grpc_reflection.v1alpha import reflection
 
 from kvraft import exit_codes
 from kvraft.config import ServerConfig
@@ -32,46 +29,17 @@ from kvraft.raft.settings import Settings
 from kvraft.raft.state import SafetyViolationError
 from kvraft.raft.types import NodeId
 from kvraft.rpc import channels
-from kvraft.rpc.client_service import ClientServicer
+from kvraft.rpc.client_port import ClientPort
 from kvraft.rpc.cluster_service import ClusterServicer
 from kvraft.rpc.header import ResponseHeaders
-from kvraft.rpc.kv_service import KvServicer
-from kvraft.rpc.lease_service import LeaseServicer
 from kvraft.rpc.peers import PeerNetwork
-from kvraft.rpc.pipeline_service import PipelineServicer
 from kvraft.rpc.raft_service import RaftServicer
-from kvraft.rpc.users.admin_service import AdminServicer
-from kvraft.rpc.users.contact_service import ContactServicer
-from kvraft.rpc.users.group_service import GroupServicer
-from kvraft.rpc.users.message_service import MessageServicer
-from kvraft.rpc.users.session_service import SessionServicer
 from kvraft.storage.data_directory import DataDirectory
 from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
 from kvraft.storage.interfaces import Identity, StateStore
 from kvraft.storage.log import SegmentedLog
 from kvraft.storage.state import FIRST_GENERATION, open_state, receive_state
-from kvraft.v1 import (
-    admin_pb2,
-    admin_pb2_grpc,
-    client_pb2,
-    client_pb2_grpc,
-    cluster_pb2,
-    cluster_pb2_grpc,
-    contact_pb2,
-    contact_pb2_grpc,
-    group_pb2,
-    group_pb2_grpc,
-    kv_pb2,
-    kv_pb2_grpc,
-    lease_pb2,
-    lease_pb2_grpc,
-    message_pb2_grpc,
-    pipeline_pb2,
-    pipeline_pb2_grpc,
-    raft_pb2_grpc,
-    session_pb2,
-    session_pb2_grpc,
-)
+from kvraft.v1 import raft_pb2_grpc
 
 logger = structlog.get_logger(__name__)
 
@@ -80,18 +48,6 @@ DRAIN_TIMEOUT_S = 5.0
 WATCH_INTERVAL_S = 0.5
 STOP_GRACE_S = 2.0
 """How long calls that are under way may take to end once the ports close."""
-SERVED = (
-    kv_pb2.DESCRIPTOR.services_by_name["KvService"].full_name,
-    client_pb2.DESCRIPTOR.services_by_name["ClientService"].full_name,
-    cluster_pb2.DESCRIPTOR.services_by_name["ClusterService"].full_name,
-    pipeline_pb2.DESCRIPTOR.services_by_name["PipelineService"].full_name,
-    lease_pb2.DESCRIPTOR.services_by_name["LeaseService"].full_name,
-    session_pb2.DESCRIPTOR.services_by_name["SessionService"].full_name,
-    contact_pb2.DESCRIPTOR.services_by_name["ContactService"].full_name,
-    group_pb2.DESCRIPTOR.services_by_name["GroupService"].full_name,
-    admin_pb2.DESCRIPTOR.services_by_name["AdminService"].full_name,
-)
-"""The services of the client port, for health and reflection."""
 
 
 class AddressInUseError(Exception):
@@ -173,10 +129,10 @@ class _Server:
         self._node = Node(lambda now_ms: self._make_replica(state, now_ms))
         self._disk.start(self._node)
         self._network.start(self._node)
-        self._health = health_aio.HealthServicer()
         self._peer_server = channels.server(channels.PEER_MESSAGE_BYTES_MAX)
         self._client_server = channels.server(channels.CLIENT_MESSAGE_BYTES_MAX)
-        self._add_services()
+        self._add_peer_service()
+        self._client_port = self._make_client_port()
 
     def _make_replica(self, state: StateStore, now_ms: int) -> Replica:
         config = self._config
@@ -205,53 +161,29 @@ class _Server:
             now_ms=now_ms,
         )
 
-    def _add_services(self) -> None:
-        config, node = self._config, self._node
+    def _add_peer_service(self) -> None:
         raft_pb2_grpc.add_RaftServiceServicer_to_server(
             RaftServicer(
-                node=node,
+                node=self._node,
                 network=self._network,
                 new_receiver=lambda: receive_state(self._directory.state_directory),
-                vote_timeout_ms=config.election_timeout_ms,
+                vote_timeout_ms=self._config.election_timeout_ms,
             ),
             self._peer_server,
         )
+
+    def _make_client_port(self) -> ClientPort:
+        config, node = self._config, self._node
         headers = ResponseHeaders(cluster_id=config.cluster_id, node=node)
-        kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(node, headers), self._client_server)
-        client_pb2_grpc.add_ClientServiceServicer_to_server(
-            ClientServicer(node, headers), self._client_server
+        cluster = ClusterServicer(
+            node,
+            headers,
+            self._log,
+            cluster_name=config.cluster_name,
+            members=config.members,
+            election_timeout_ms=config.election_timeout_ms,
         )
-        session_pb2_grpc.add_SessionServiceServicer_to_server(
-            SessionServicer(node, headers), self._client_server
-        )
-        lease_pb2_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(node, headers), self._client_server)
-        contact_pb2_grpc.add_ContactServiceServicer_to_server(
-            ContactServicer(node, headers), self._client_server
-        )
-        group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(node, headers), self._client_server)
-        message_pb2_grpc.add_MessageServiceServicer_to_server(
-            MessageServicer(node, headers), self._client_server
-        )
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(node, headers), self._client_server)
-        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(
-            PipelineServicer(node, headers), self._client_server
-        )
-        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(
-            ClusterServicer(
-                node,
-                headers,
-                self._log,
-                cluster_name=config.cluster_name,
-                members=config.members,
-                election_timeout_ms=config.election_timeout_ms,
-            ),
-            self._client_server,
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._client_server)
-        reflection.enable_server_reflection(
-            (*SERVED, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME),
-            self._client_server,
-        )
+        return ClientPort(self._client_server, node=node, headers=headers, cluster=cluster)
 
     async def run(self) -> None:
         """Serves until a signal, or until the owner task ends with what stops the node."""
@@ -301,7 +233,7 @@ class _Server:
             has_leader = replica.raft.leader_id is not None
             if has_leader is not serving:
                 serving = has_leader
-                await self._set_health(serving)
+                await self._client_port.set_health(serving=serving)
             free = self._directory.free_bytes()
             no_space = free < self._config.disk_reserve_bytes
             if no_space is not replica.no_space:
@@ -310,17 +242,10 @@ class _Server:
             self._role_changed.clear()
             await until_set(self._role_changed, WATCH_INTERVAL_S)
 
-    async def _set_health(self, serving: bool) -> None:
-        status = (
-            health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        )
-        for service in ("", *SERVED):
-            await self._health.set(service, status)
-
     async def _drain(self, owner: asyncio.Task[None]) -> None:
         """Refuses new requests, hands over leadership, and waits for the answers that are owed."""
         logger.info("stopping")
-        await self._health.enter_graceful_shutdown()
+        await self._client_port.stop_serving()
         replica = self._node.replica
         replica.stopping = True
         deadline = time.monotonic() + DRAIN_TIMEOUT_S

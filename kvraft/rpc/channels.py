@@ -25,6 +25,8 @@ PEER_OPTIONS: ChannelOptions = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 500),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A peer whose address has changed is found: by default a name is looked up twice a minute at most.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # A half-open connection is found by pings.
     ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
