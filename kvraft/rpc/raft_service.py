@@ -17,7 +17,7 @@ from kvraft.raft.types import NodeId, SnapshotMetadata
 from kvraft.rpc import convert, snapshots
 from kvraft.rpc.convert import PeerProtocolError
 from kvraft.rpc.peers import PeerNetwork
-from kvraft.rpc.streams import InboundStream
+from kvraft.rpc.streams import ACCEPTED, InboundStream
 from kvraft.storage.errors import StorageError
 from kvraft.storage.interfaces import SnapshotReceiver
 from kvraft.v1 import raft_pb2, raft_pb2_grpc
@@ -162,7 +162,7 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         streams[sender] = stream
         writer = asyncio.create_task(stream.write_to(context))
         try:
-            await context.send_initial_metadata(())
+            await context.send_initial_metadata((ACCEPTED,))
             async for frame in frames:
                 if streams.get(sender) is not stream:
                     break

@@ -4,6 +4,7 @@ take in time is not kept for ever."""
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
@@ -19,7 +20,14 @@ logger = structlog.get_logger(__name__)
 FRAMES_MAX = 4_096
 """Frames waiting in one queue. The bytes are bounded by the algorithm's windows."""
 BACKOFF_S = 0.1
-BACKOFF_S_MAX = 0.5
+BACKOFF_S_MAX = 1.0
+STEADY_S = 1.0
+"""A stream that was open for so long was no failed attempt."""
+SUMMARY_INTERVAL_S = 60.0
+"""How often a stream that stays closed is told of."""
+ACCEPTED = ("kvraft-stream", "accepted")
+"""Among the headers of a stream that the peer has accepted: gRPC hands out headers, empty ones, for a call
+that has failed too."""
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -58,6 +66,31 @@ class FrameQueue(Generic[Request]):
             await self._ready.wait()
 
 
+class _StreamLog:
+    """Tells of a stream when it opens and when it closes, and of one that stays closed once a minute."""
+
+    __slots__ = ("_attempts", "_name", "_told_at_s")
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._attempts = 0
+        """That failed since it was open."""
+        self._told_at_s = 0.0
+
+    def opened(self) -> None:
+        self._attempts = 0
+        logger.info("stream opened", stream=self._name)
+
+    def closed(self, now_s: float, code: str, detail: str | None) -> None:
+        """It was closed, or could not be opened."""
+        self._attempts += 1
+        if self._attempts > 1 and now_s - self._told_at_s < SUMMARY_INTERVAL_S:
+            return
+        self._told_at_s = now_s
+        event = "stream closed" if self._attempts == 1 else "stream is still closed"
+        logger.info(event, stream=self._name, code=code, detail=detail, attempts=self._attempts)
+
+
 class OutboundStream(Generic[Request, Response]):
     """A stream this node opens, and opens again when it breaks."""
 
@@ -71,7 +104,7 @@ class OutboundStream(Generic[Request, Response]):
         on_broken: Callable[[], None],
         spawn: Callable[[Any], asyncio.Task[None]],
     ) -> None:
-        self._name = name
+        self._log = _StreamLog(name)
         self._open_call = open_call
         self._first_frame = first_frame
         self._on_response = on_response
@@ -104,31 +137,33 @@ class OutboundStream(Generic[Request, Response]):
         stream that breaks are lost."""
         backoff_s = BACKOFF_S
         while True:
-            was_connected = await self._run_once(queue)
+            open_s = await self._run_once(queue)
             queue.close()
             self._on_broken()
-            backoff_s = BACKOFF_S if was_connected else min(2 * backoff_s, BACKOFF_S_MAX)
-            await asyncio.sleep(backoff_s)
+            backoff_s = BACKOFF_S if open_s >= STEADY_S else min(2 * backoff_s, BACKOFF_S_MAX)
+            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))
             queue = self._queue = FrameQueue()
 
-    async def _run_once(self, queue: FrameQueue[Request]) -> bool:
+    async def _run_once(self, queue: FrameQueue[Request]) -> float:
+        """For how many seconds the stream was open."""
+        clock = asyncio.get_running_loop().time
         call = self._open_call(self._frames(queue))
-        connected = False
+        opened_at_s: float | None = None
         try:
-            await call.initial_metadata()
-            self.is_connected = connected = True
-            logger.info("stream opened", stream=self._name)
+            if ACCEPTED in tuple(await call.initial_metadata()):
+                self.is_connected, opened_at_s = True, clock()
+                self._log.opened()
             async for response in call:
                 self._on_response(response)
+            self._log.closed(clock(), "OK", "the peer ended it")
         except grpc.aio.AioRpcError as error:
-            if connected:
-                logger.info("stream broke", stream=self._name, code=error.code().name, detail=error.details())
+            self._log.closed(clock(), error.code().name, error.details())
         except PeerProtocolError as error:
-            logger.error("peer sent nonsense", stream=self._name, error=str(error))
+            self._log.closed(clock(), "peer sent nonsense", str(error))
         finally:
             self.is_connected = False
             call.cancel()
-        return connected
+        return 0.0 if opened_at_s is None else clock() - opened_at_s
 
     async def _frames(self, queue: FrameQueue[Request]) -> AsyncIterator[Request]:
         yield self._first_frame()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import selectors
 from collections.abc import Coroutine
 from contextlib import suppress
 from itertools import pairwise
@@ -11,28 +10,7 @@ import pytest
 
 from kvraft.client import DeadlineExceeded, Unavailable
 from kvraft.client.pacing import Pacing, pause_s
-
-
-class SkippingSelector(selectors.DefaultSelector):
-    """Does not wait: notes how long it should have."""
-
-    skipped_s = 0.0
-
-    def select(self, timeout: float | None = None):
-        assert timeout is not None, "nothing is going to happen"
-        self.skipped_s += timeout
-        return super().select(0)
-
-
-class SkippingLoop(asyncio.SelectorEventLoop):
-    """An event loop whose time passes only by sleeping, and then at once."""
-
-    def __init__(self) -> None:
-        self._skipping = SkippingSelector()
-        super().__init__(self._skipping)
-
-    def time(self) -> float:
-        return self._skipping.skipped_s
+from tests.fakes.skipping_loop import SkippingLoop
 
 
 def run(work: Coroutine[object, object, None]) -> None:

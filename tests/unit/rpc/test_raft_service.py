@@ -19,7 +19,7 @@ from kvraft.raft.types import Index, NodeId, SnapshotMetadata, Term
 from kvraft.rpc import snapshots
 from kvraft.rpc.peers import PeerNetwork
 from kvraft.rpc.raft_service import RaftServicer
-from kvraft.rpc.streams import OutboundStream
+from kvraft.rpc.streams import ACCEPTED, OutboundStream
 from kvraft.v1 import raft_pb2, raft_pb2_grpc
 from tests.unit.rpc.conftest import OPTIONS
 
@@ -301,8 +301,9 @@ class Call:
     def __init__(self) -> None:
         self.accepted = asyncio.Event()
 
-    async def initial_metadata(self) -> None:
+    async def initial_metadata(self) -> tuple[tuple[str, str], ...]:
         self.accepted.set()
+        return (ACCEPTED,)
 
     async def __aiter__(self) -> AsyncIterator[raft_pb2.ForwardResponse]:
         await asyncio.Event().wait()
