@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from kvraft.client.failover import Failover
 from kvraft.client.lazily import lazily
 from kvraft.client.pipeline import Pipeline
+from kvraft.client.releases import Releases
 
 if TYPE_CHECKING:
     from kvraft.client.admin import Admin
@@ -31,6 +32,7 @@ class Client:
     def __init__(self, endpoints: str, *, timeout_s: float = 5.0) -> None:
         self._failover = Failover(endpoints, timeout_s)
         self._pipeline = Pipeline(self._failover)
+        self._releases = Releases(timeout_s)
 
     @lazily
     def kv(self) -> Kv:
@@ -44,7 +46,7 @@ class Client:
         """Leases."""
         from kvraft.client.lease import Leases
 
-        return Leases(self._failover, self._pipeline)
+        return Leases(self._failover, self._pipeline, self._releases)
 
     @lazily
     def contacts(self) -> Contacts:
@@ -65,7 +67,7 @@ class Client:
         """Devices, sessions and presence."""
         from kvraft.client.sessions import Sessions
 
-        return Sessions(self._failover, self._pipeline, self.lease)
+        return Sessions(self._failover, self._pipeline, self.lease, self._releases)
 
     @lazily
     def messages(self) -> Messages:
@@ -109,14 +111,16 @@ class Client:
         """A barrier for all clients. Raises ValueError."""
         from kvraft.client.recipes import Barrier
 
-        return Barrier(self.kv, name)
+        return Barrier(self.kv, self._releases, name)
 
     async def close(self) -> None:
-        """Ends the calls under way and disconnects. May be repeated."""
+        """Gives back what is held (leases, locks, leaderships, sessions of gateways), ends the calls under
+        way and disconnects. May be repeated."""
         if self._failover.is_closed:
             return
         if "messages" in self.__dict__:
             await self.messages.close()
+        await self._releases.close()
         await self._pipeline.close()
         await self._failover.close()
 

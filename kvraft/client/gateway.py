@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kvraft.client.held_lease import HeldLease
+from kvraft.client.releases import Releases
 from kvraft.client.session_results import OpenMode, Session
 
 if TYPE_CHECKING:
@@ -21,13 +22,15 @@ class Gateway:
     with the lease, which is revoked: watches see EXPIRED. `lost` is set when the lease has ended, or may
     have: the devices are to be let go then, since other gateways may have them already.
 
-    Entering raises KvraftError. Leaving raises none.
+    Entering raises KvraftError. Leaving raises LeaseLost if the lease was lost in the meantime and no other
+    error is under way, and nothing else.
     """
 
-    __slots__ = ("_lease", "_sessions", "address")
+    __slots__ = ("_lease", "_releases", "_sessions", "address")
 
-    def __init__(self, sessions: Sessions, lease: HeldLease, address: str) -> None:
+    def __init__(self, sessions: Sessions, lease: HeldLease, releases: Releases, address: str) -> None:
         self._sessions = sessions
+        self._releases = releases
         self._lease = lease
         self.address = address
 
@@ -40,6 +43,10 @@ class Gateway:
     def lease_id(self) -> int:
         """What `client.sessions.watch(lease_id=...)` takes."""
         return self._lease.lease_id
+
+    def check(self) -> None:
+        """Raises LeaseLost if the lease is lost, or not held any more."""
+        self._lease.check()
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """Calls this, once, when `lost` is set; in the event loop, so it must not block."""
@@ -57,8 +64,11 @@ class Gateway:
         return opened.session
 
     async def close(self, session: Session) -> bool:
-        """Closes a session of this gateway. False: it has ended, or is another gateway's by now."""
-        closed = await self._sessions.close(session.user_id, session.device_id, session.epoch)
+        """Closes a session of this gateway, also if this is cancelled. False: it has ended, or is another
+        gateway's by now."""
+        closed = await self._releases.run(
+            lambda: self._sessions.close(session.user_id, session.device_id, session.epoch)
+        )
         return closed.closed
 
     async def __aenter__(self) -> Self:
@@ -68,12 +78,12 @@ class Gateway:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.end()
+        await self._lease.__aexit__(kind, error, trace)
 
     async def begin(self) -> None:
         """Grants the lease. Raises KvraftError."""
         await self._lease.begin()
 
     async def end(self) -> None:
-        """Revokes the lease, which has begun, and with it the sessions."""
+        """Revokes the lease, and with it the sessions, also if this is cancelled."""
         await self._lease.end()

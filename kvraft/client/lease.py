@@ -10,10 +10,10 @@ from kvraft.client.held_lease import HeldLease
 from kvraft.client.method import Method
 from kvraft.client.pipeline import Pipeline
 from kvraft.client.reading import LINEARIZABLE, Consistency, consistency_fields
+from kvraft.client.releases import Releases
 from kvraft.client.results import Header
 from kvraft.v1 import lease_pb2, pipeline_pb2
 
-# It changes nothing that could be lost or doubled, so it is repeated like a read.
 _KEEP_ALIVE = Method("/kvraft.v1.LeaseService/KeepAliveLease", lease_pb2.KeepAliveLeaseResponse.FromString)
 _GET = Method("/kvraft.v1.LeaseService/GetLease", lease_pb2.GetLeaseResponse.FromString)
 _LIST = Method("/kvraft.v1.LeaseService/ListLeases", lease_pb2.ListLeasesResponse.FromString)
@@ -90,11 +90,12 @@ class LeasePage:
 class Leases:
     """`client.lease`. Every method raises KvraftError; LeaseNotFound where there is no such lease."""
 
-    __slots__ = ("_failover", "_pipeline")
+    __slots__ = ("_failover", "_pipeline", "_releases")
 
-    def __init__(self, failover: Failover, pipeline: Pipeline) -> None:
+    def __init__(self, failover: Failover, pipeline: Pipeline, releases: Releases) -> None:
         self._failover = failover
         self._pipeline = pipeline
+        self._releases = releases
 
     async def grant(self, ttl_s: float, *, lease_id: int = 0) -> GrantLeaseResult:
         """Grants a lease that lives `ttl_s` (1 s to 366 days), and as long again after each renewal. The
@@ -163,7 +164,7 @@ class Leases:
             await client.kv.put(b"online/alice", b"gateway-3", lease_id=lease.lease_id)
             await lease.lost.wait()
         """
-        return HeldLease(self, ttl_s)
+        return HeldLease(self, self._releases, ttl_s)
 
 
 def _kept_alive(response: lease_pb2.KeepAliveLeaseResponse) -> KeepAliveResult:

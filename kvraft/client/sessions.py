@@ -12,6 +12,7 @@ from kvraft.client.listing import PAGE_SIZE, Listing
 from kvraft.client.method import Method
 from kvraft.client.pipeline import Pipeline
 from kvraft.client.reading import LINEARIZABLE, Consistency, consistency_fields
+from kvraft.client.releases import Releases
 from kvraft.client.results import Header
 from kvraft.client.session_results import (
     CloseSessionResult,
@@ -49,12 +50,13 @@ class Sessions:
     """`client.sessions`. Every method raises KvraftError; NotFound where there is no such user
     (USER_NOT_FOUND), device (DEVICE_NOT_FOUND) or session (SESSION_NOT_FOUND)."""
 
-    __slots__ = ("_failover", "_leases", "_pipeline")
+    __slots__ = ("_failover", "_leases", "_pipeline", "_releases")
 
-    def __init__(self, failover: Failover, pipeline: Pipeline, leases: Leases) -> None:
+    def __init__(self, failover: Failover, pipeline: Pipeline, leases: Leases, releases: Releases) -> None:
         self._failover = failover
         self._pipeline = pipeline
         self._leases = leases
+        self._releases = releases
 
     # --- devices ------------------------------------------------------------------------------
 
@@ -214,4 +216,4 @@ class Sessions:
 
         Sessions cost no lease each, and receivers no stream: those of a client share one to the leader.
         """
-        return Gateway(self, self._leases.hold(ttl_s), address)
+        return Gateway(self, self._leases.hold(ttl_s), self._releases, address)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from kvraft.client.kv import Kv
 from kvraft.client.recipes.names import named_key
 from kvraft.client.recipes.waiting import until_gone
+from kvraft.client.releases import Releases
 
 
 class Barrier:
     """A barrier of a name, among all clients of a cluster."""
 
-    __slots__ = ("_key", "_kv", "name")
+    __slots__ = ("_key", "_kv", "_releases", "name")
 
-    def __init__(self, kv: Kv, name: str) -> None:
+    def __init__(self, kv: Kv, releases: Releases, name: str) -> None:
         """Raises ValueError if `name` cannot be one."""
         self._kv = kv
+        self._releases = releases
         self._key = named_key("barrier", name)
         self.name = name
 
@@ -25,8 +27,9 @@ class Barrier:
         return result.succeeded
 
     async def release(self) -> None:
-        """Opens the barrier, if it is closed: all who wait go on. Raises KvraftError."""
-        await self._kv.delete(self._key)
+        """Opens the barrier, if it is closed, also if this is cancelled: all who wait go on. Raises
+        KvraftError."""
+        await self._releases.run(lambda: self._kv.delete(self._key))
 
     async def wait(self) -> None:
         """Waits until the barrier is open. Raises KvraftError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from kvraft.client.errors import Compacted
 from kvraft.client.kv import Kv
 from kvraft.client.lease import Leases
 from kvraft.client.recipes.names import queue_range
-from kvraft.client.recipes.place import Place, first_place
+from kvraft.client.recipes.place import Held, Place, first_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,44 +25,16 @@ class Leader:
     """Greater than that of every earlier leader of the election."""
 
 
-class Leadership:
+class Leadership(Held):
     """Being elected: until it is resigned, by the end of the block or by `resign`, or lost.
 
     A leader that was paused may be one no longer without knowing it: send `fencing_token` with what it does,
     as with a lock.
     """
 
-    __slots__ = ("_place", "_resigned")
-
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._resigned = False
-
-    @property
-    def fencing_token(self) -> int:
-        """Greater than that of every earlier leader of the election."""
-        return self._place.revision
-
-    @property
-    def key(self) -> bytes:
-        """Exists as long as it leads: what a transaction compares that must not be late."""
-        return self._place.key
-
-    @property
-    def lease_id(self) -> int:
-        """Keys attached to it are deleted when the leadership ends."""
-        return self._place.lease.lease_id
-
-    @property
-    def lost(self) -> asyncio.Event:
-        """Set when somebody else leads, or may lead: stop."""
-        return self._place.lease.lost
-
     async def resign(self) -> None:
-        """Makes way for the next candidate. May be repeated."""
-        if not self._resigned:
-            self._resigned = True
-            await self._place.leave()
+        """Makes way for the next candidate, also if this is cancelled. May be repeated."""
+        await self._place.leave()
 
     async def __aenter__(self) -> Self:
         return self
@@ -72,10 +43,7 @@ class Leadership:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Raises LeaseLost if the leadership was lost in the meantime and no other error is under way."""
-        was_resigned = self._resigned
-        await self.resign()
-        if error is None and not was_resigned:
-            self._place.lease.check()
+        await self._leave(error)
 
 
 class Election:

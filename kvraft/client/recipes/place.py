@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from kvraft.client.errors import LeaseLost, LeaseNotFound
 from kvraft.client.held_lease import HeldLease
@@ -44,7 +45,7 @@ class Place:
             raise
 
     async def leave(self) -> None:
-        """Makes way."""
+        """Makes way, also if this is cancelled."""
         await self.lease.end()
 
     async def _enter(self) -> None:
@@ -87,6 +88,52 @@ class Place:
             gone.cancel()
             lost.cancel()
             await asyncio.wait((gone, lost))
+
+
+class Held:
+    """A place that is the first: what a lock and a leadership have in common. The clock tells, at each use,
+    whether it is lost."""
+
+    __slots__ = ("_place",)
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    @property
+    def fencing_token(self) -> int:
+        """Greater than that of everybody who held it earlier. Raises LeaseLost if it is lost."""
+        if self._place.lease.is_lost:
+            raise self._place.lease.loss()
+        return self._place.revision
+
+    @property
+    def key(self) -> bytes:
+        """Exists as long as it is held: what a transaction compares that must not be late."""
+        return self._place.key
+
+    @property
+    def lease_id(self) -> int:
+        """Keys attached to it are deleted when it is given back or lost."""
+        return self._place.lease.lease_id
+
+    @property
+    def lost(self) -> asyncio.Event:
+        """Set when somebody else has it, or may have: stop."""
+        return self._place.lease.lost
+
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        """Calls this, once, when `lost` is set; in the event loop, so it must not block."""
+        self._place.lease.when_lost(callback)
+
+    def check(self) -> None:
+        """Raises LeaseLost if it is lost, or not held any more."""
+        self._place.lease.check()
+
+    async def _leave(self, error: BaseException | None) -> None:
+        """The end of the block. Raises LeaseLost if it was lost and no other error is under way."""
+        await self._place.leave()
+        if error is None and self._place.lease.is_lost:
+            raise self._place.lease.loss()
 
 
 async def first_place(kv: Kv, keys: KeyRange) -> KeyValue | None:
