@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -60,14 +58,3 @@ def test_a_cluster_that_does_not_come_up_says_why(monkeypatch: pytest.MonkeyPatc
 def test_a_cluster_has_nodes() -> None:
     with pytest.raises(ValueError, match="at least one"):
         LocalCluster(nodes=0)
-
-
-def test_the_example_of_the_readme_runs_as_written(tmp_path: Path) -> None:
-    _, _, rest = README.read_text().partition("<!-- an application's test -->\n```python\n")
-    example, fence, _ = rest.partition("```")
-    assert fence, "the README has no such example"
-    (tmp_path / "test_application.py").write_text(example)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    ran = subprocess.run(command, cwd=README.parent, capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "passed" in ran.stdout
