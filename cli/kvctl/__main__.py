@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import sys
-
+from kvctl import signals, streams
 from kvctl.root import kvctl
 
 
 def main() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        # Keys and JSON are UTF-8 wherever kvctl runs, not only where the locale is.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    streams.prepare()
+    signals.prepare()
     kvctl(prog_name="kvctl")
 
 

@@ -19,36 +19,53 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def connect(settings: Settings) -> Iterator[SyncClient]:
-    """A client for the cluster. What fails within becomes a Failure."""
-    # gRPC would write about lost connections to stderr by itself.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from kvraft.client import KvraftError, SyncClient
+def connect(settings: Settings, *, endpoints: str | None = None) -> Iterator[SyncClient]:
+    """A client for the cluster, or for other endpoints than the settings name. What fails within becomes a
+    Failure."""
+    _prepare(settings)
+    from kvraft.client import SyncClient
 
-    try:
-        client = SyncClient(settings.endpoints, timeout_s=settings.timeout_s)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    try:
+    with _failing():
+        with checked():
+            client = SyncClient(endpoints or settings.endpoints, timeout_s=settings.timeout_s)
         with client:
             yield client
-    except KvraftError as error:
-        raise _failure(error) from error
 
 
 @asynccontextmanager
 async def connect_async(settings: Settings) -> AsyncIterator[Client]:
     """The same for what needs an event loop."""
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from kvraft.client import Client, KvraftError
+    _prepare(settings)
+    from kvraft.client import Client
 
-    try:
-        client = Client(settings.endpoints, timeout_s=settings.timeout_s)
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
-    try:
+    with _failing():
+        with checked():
+            client = Client(settings.endpoints, timeout_s=settings.timeout_s)
         async with client:
             yield client
+
+
+def _prepare(settings: Settings) -> None:
+    # gRPC would write about lost connections to stderr by itself.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    settings.is_connected = True
+
+
+@contextmanager
+def checked() -> Iterator[None]:
+    """What the library says of its arguments is of the command line."""
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    from kvraft.client.errors import KvraftError
+
+    try:
+        yield
     except KvraftError as error:
         raise _failure(error) from error
 

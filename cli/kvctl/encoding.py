@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 
 import click
@@ -37,8 +38,24 @@ def to_cell(data: bytes, *, hexadecimal: bool) -> str:
 
 def to_text(data: bytes) -> str:
     """For a terminal: like `to_cell`, but lines and tabs stay, and a backslash is itself."""
-    text = data.decode("utf-8", "surrogateescape")
+    return printable(data.decode("utf-8", "surrogateescape"))
+
+
+def printable(text: str) -> str:
+    """Text of anybody for a terminal: lines and tabs stay, whatever else would control it (escape sequences,
+    the direction of the text) or cannot be seen is \\xNN."""
+    if text.isprintable():
+        return text
     return "".join(char if char in "\n\t\\" else _escaped(char) for char in text)
+
+
+def printable_json(document: str) -> str:
+    """The same for JSON, in which \\uNNNN is exactly that character."""
+    if document.isprintable():
+        return document
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else json.dumps(char)[1:-1] for char in document
+    )
 
 
 def is_text(data: bytes) -> bool:
@@ -62,4 +79,9 @@ def _escaped(char: str) -> str:
         return "\\\\"
     if char.isprintable():
         return char
-    return "".join(f"\\x{byte:02x}" for byte in char.encode("utf-8", "surrogateescape"))
+    try:
+        data = char.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        # Half of a pair, which no UTF-8 holds.
+        return f"\\u{ord(char):04x}"
+    return "".join(f"\\x{byte:02x}" for byte in data)

@@ -26,7 +26,11 @@ class ExitCode(IntEnum):
     """The lock or the leadership that was held was lost."""
     DENIED = 9
     """The actor may not do it. Nothing was changed."""
+    HUNG_UP = 129
+    """SIGHUP: the terminal is gone."""
     INTERRUPTED = 130
     """Ctrl-C, as of a process that died of SIGINT."""
     BROKEN_PIPE = 141
     """Nobody reads the output any more, as of a process that died of SIGPIPE."""
+    TERMINATED = 143
+    """SIGTERM, as of a process that died of it."""

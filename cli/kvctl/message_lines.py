@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
+from kvctl.encoding import printable_json
+
 if TYPE_CHECKING:
     from kvraft.client import Delivery, OutgoingMessage
 
@@ -47,7 +49,7 @@ def parse(line: bytes) -> OutgoingMessage:
 
     try:
         fields = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadLineError(f"it is no JSON: {error}") from None
     if not isinstance(fields, dict):
         raise BadLineError("it is no JSON object")
@@ -107,7 +109,7 @@ def render(delivery: Delivery, user_id: str, device_id: str) -> bytes:
         "seq": delivery.seq,
         "accept_time": delivery.accept_time.isoformat(),
     }
-    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
+    return printable_json(json.dumps(fields, ensure_ascii=False, separators=(",", ":"))).encode() + b"\n"
 
 
 def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
@@ -116,6 +118,11 @@ def _text(fields: dict[str, Any], name: str, default: str | None = None) -> str:
         raise BadLineError(f"it has no `{name}`")
     if not isinstance(value, str):
         raise BadLineError(f"`{name}` is no string")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise BadLineError(f"`{name}` has half of a surrogate pair, which is no character") from None
     return value
 
 
@@ -141,12 +148,19 @@ def _media(fields: dict[str, Any]) -> Any:
     try:
         return Media(
             uri=_text(media, "uri"),
-            size_bytes=int(media.get("size_bytes", 0)),
+            size_bytes=_size(media),
             mime_type=_text(media, "mime_type", ""),
             sha256=bytes.fromhex(_text(media, "sha256", "")),
         )
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise BadLineError(f"`media`: {error}") from None
+
+
+def _size(media: dict[str, Any]) -> int:
+    size_bytes = media.get("size_bytes", 0)
+    if type(size_bytes) is not int or not 0 <= size_bytes < 1 << 63:
+        raise BadLineError("`size_bytes` is no number of bytes")
+    return size_bytes
 
 
 def _time(fields: dict[str, Any]) -> datetime | None:

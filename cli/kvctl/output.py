@@ -8,20 +8,37 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from kvctl.encoding import to_json
+from kvctl.encoding import printable, printable_json, to_json
 
 if TYPE_CHECKING:
     from kvraft.client import Header, KeyValue
 
 
 def print_line(text: str) -> None:
+    """Of whatever it is made, it does not control the terminal."""
+    sys.stdout.write(printable(text))
+    sys.stdout.write("\n")
+
+
+def print_value(text: str) -> None:
+    """As it is."""
     sys.stdout.write(text)
     sys.stdout.write("\n")
 
 
+def print_note(text: str) -> None:
+    """Beside the answer: to stderr."""
+    sys.stderr.write(f"{printable(text)}\n")
+
+
 def print_json(answer: Any) -> None:
     """On one line."""
-    print_line(json.dumps(answer, ensure_ascii=False))
+    print_value(to_document(answer))
+
+
+def to_document(answer: Any) -> str:
+    """JSON of one line, readable and without anything that controls a terminal."""
+    return printable_json(json.dumps(answer, ensure_ascii=False))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -32,7 +49,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(printable(cell)) for cell in row))
     Console(file=sys.stdout, width=10_000).print(table)
 
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from kvctl.parameters import REVISION
+
 if TYPE_CHECKING:
     from kvraft.client import Consistency
-
-REVISION = click.IntRange(0, 2**64 - 1)
 
 CommandT = TypeVar("CommandT", bound=Callable[..., Any])
 

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+from kvctl.aliases import OPTION_HINTS
+from kvctl.parameters import TEXT, TIMEOUT
+
 
 @dataclass(slots=True)
 class Settings:
@@ -17,6 +20,8 @@ class Settings:
     timeout_s: float = 5.0
     output: str = "table"
     hex: bool = False
+    is_connected: bool = False
+    """Whether something may have been asked of the cluster."""
 
     @property
     def as_json(self) -> bool:
@@ -38,13 +43,13 @@ def global_options(*, of_command: bool) -> list[click.Parameter]:
     """The options, once for the root and once for each command. The environment is read at the
     root only, so that it never overrides what was typed there."""
 
-    def option(*declarations: str, **attributes: Any) -> click.Option:
+    def option(*declarations: str, is_hidden: bool = False, **attributes: Any) -> click.Option:
         return click.Option(
             declarations,
             default=None,
             expose_value=False,
             callback=_remember,
-            hidden=of_command,
+            hidden=of_command or is_hidden,
             **attributes,
         )
 
@@ -53,6 +58,7 @@ def global_options(*, of_command: bool) -> list[click.Parameter]:
             "--endpoints",
             "endpoints",
             metavar="HOST:PORT,...",
+            type=TEXT,
             envvar=None if of_command else "KVRAFT_ENDPOINTS",
             show_envvar=True,
             help="Nodes of the cluster, some or all.  [default: 127.0.0.1:7001]",
@@ -61,7 +67,7 @@ def global_options(*, of_command: bool) -> list[click.Parameter]:
             "--timeout",
             "timeout_s",
             metavar="SECONDS",
-            type=click.FloatRange(min=0, min_open=True),
+            type=TIMEOUT,
             help="What a call may take, repetitions included.  [default: 5]",
         ),
         option(
@@ -71,6 +77,9 @@ def global_options(*, of_command: bool) -> list[click.Parameter]:
             type=click.Choice(["table", "json"]),
             help="Text for people, or JSON for scripts.  [default: table]",
         ),
+        # As etcdctl calls them.
+        option("-w", "--write-out", "output", type=click.Choice(["table", "simple", "json"]), is_hidden=True),
+        option("--command-timeout", "timeout_s", type=TIMEOUT, is_hidden=True),
         option(
             "--hex",
             "hex",
@@ -88,4 +97,16 @@ class Command(click.Command):
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
         self.params.extend(global_options(of_command=True))
+        for parameter in self.params:
+            if parameter.type is click.STRING:
+                parameter.type = TEXT
         self.epilog = "The global options of 'kvctl --help' may come before or after the command."
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            instead = OPTION_HINTS.get((ctx.info_name or "", error.option_name))
+            if instead is None:
+                raise
+            raise click.UsageError(f"No such option '{error.option_name}'. Use: {instead}", ctx) from None

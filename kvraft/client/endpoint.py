@@ -35,8 +35,11 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 
 
 def parse_endpoints(text: str) -> tuple[str, ...]:
-    """The addresses of a list like "host:port,[::1]:port". Raises ValueError."""
-    endpoints = tuple(part.strip() for part in text.split(","))
+    """The addresses of a list like "host:port,[::1]:port"; `http://` before one may be there, as etcd has it.
+    Raises ValueError."""
+    if "https://" in text:
+        raise ValueError(f"{text!r}: the client port speaks no TLS: write host:port,host:port,...")
+    endpoints = tuple(part.strip().removeprefix("http://").removesuffix("/") for part in text.split(","))
     for endpoint in endpoints:
         host, _, port = endpoint.rpartition(":")
         if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65536:

@@ -22,9 +22,12 @@ import click
 
 from kvctl.connection import connect_async
 from kvctl.encoding import from_typed, to_cell, to_json
+from kvctl.groups import CommandGroup
 from kvctl.histogram import Histogram
 from kvctl.output import print_json, print_line
+from kvctl.parameters import BYTES, POSITIVE, TTL
 from kvctl.settings import Command, Settings, pass_settings
+from kvctl.signals import run as run_async
 
 if TYPE_CHECKING:
     from kvraft.client import Client, Event, KvraftError
@@ -129,10 +132,10 @@ def _options(command: CommandT) -> CommandT:
             metavar="N",
             help="How many call at the same time; of watch: how many watches.",
         ),
-        click.option("--count", type=click.IntRange(min=1), metavar="N", help="How many calls to make."),
+        click.option("--count", type=POSITIVE, metavar="N", help="How many calls to make."),
         click.option(
             "--seconds",
-            type=click.FloatRange(min=0, min_open=True),
+            type=TTL,
             metavar="S",
             help="How long to make calls.  [default: 5]",
         ),
@@ -154,6 +157,7 @@ def _options(command: CommandT) -> CommandT:
         ),
         click.option(
             "--prefix",
+            type=BYTES,
             default="kvctl-bench/",
             show_default=True,
             help="The keys are below it, under a name of this run.",
@@ -165,7 +169,7 @@ def _options(command: CommandT) -> CommandT:
     return command
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def bench() -> None:
     """Measure how fast the cluster answers.
 
@@ -217,7 +221,7 @@ def watch(settings: Settings, /, **options: Any) -> None:
 
 def _bench(settings: Settings, name: str, load: Load, options: dict[str, Any]) -> None:
     run = Run(_plan(settings, **options))
-    asyncio.run(_measure(settings, name, load, run))
+    run_async(_measure(settings, name, load, run))
 
 
 def _plan(

@@ -9,13 +9,13 @@ from kvctl.encoding import from_typed, to_cell
 from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure
 from kvctl.output import header_object, kv_object, print_json, print_line
-from kvctl.reading import REVISION
+from kvctl.parameters import BYTES, REVISION
 from kvctl.settings import Command, Settings, pass_settings
 
 
 @click.command(cls=Command)
-@click.argument("key")
-@click.argument("value", required=False)
+@click.argument("key", type=BYTES)
+@click.argument("value", type=BYTES, required=False)
 @click.option(
     "--expect",
     type=REVISION,

@@ -9,8 +9,10 @@ import click
 
 from kvctl.connection import connect
 from kvctl.encoding import from_typed, to_cell, to_json
+from kvctl.groups import CommandGroup
 from kvctl.output import header_object, print_json, print_line, print_table
-from kvctl.reading import REVISION, consistency_from, consistency_options
+from kvctl.parameters import BYTES, REVISION
+from kvctl.reading import consistency_from, consistency_options
 from kvctl.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
     return time
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def contact() -> None:
     """Keep a user's contacts and block list.
 
@@ -53,7 +55,7 @@ def contact() -> None:
 @click.option("--favorite/--no-favorite", default=None, help="Whether they are a favorite.")
 @click.option("--mute-until", callback=_time, metavar="TIME", help="Such as 2030-01-31T12:00:00Z.")
 @click.option("--unmute", is_flag=True, help="Not muted any more.")
-@click.option("--data", metavar="DATA", help="Opaque, for the application.")
+@click.option("--data", type=BYTES, metavar="DATA", help="Opaque, for the application.")
 @click.option("--etag", default="", metavar="ETAG", help="Only if this is its etag; 0: if there is none.")
 @pass_settings
 def set_(

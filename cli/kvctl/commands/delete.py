@@ -14,19 +14,32 @@ from kvctl.encoding import from_typed, to_cell
 from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure
 from kvctl.output import header_object, print_json, print_line
+from kvctl.parameters import BYTES
 from kvctl.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
     from kvraft.client import KeyRange, SyncClient
 
 
+_PREFIX_IS_KEY = "\0"
+"""The value of `--prefix` without one, as in etcd's `del KEY --prefix`: no argument can be that."""
+
+
 @click.command("del", cls=Command)
-@click.argument("key", required=False)
-@click.option("--prefix", metavar="PREFIX", help="Delete every key that starts with PREFIX.")
+@click.argument("key", type=BYTES, required=False)
+@click.option(
+    "--prefix",
+    type=BYTES,
+    is_flag=False,
+    flag_value=_PREFIX_IS_KEY,
+    metavar="PREFIX",
+    help="Delete every key that starts with PREFIX.",
+)
 @click.option(
     "--range",
     "start_end",
     nargs=2,
+    type=BYTES,
     metavar="START END",
     help="Delete the keys from START up to and without END; an empty END is the end of the keys.",
 )
@@ -45,6 +58,8 @@ def delete(
     kvctl del --prefix sessions/2023/ --yes
     kvctl del --range a m
     """
+    if prefix == _PREFIX_IS_KEY:
+        key, prefix = None, key
     if [key, prefix, start_end].count(None) != 2:
         raise click.UsageError("give one of KEY, --prefix PREFIX and --range START END")
     if key is not None:

@@ -8,6 +8,7 @@ import click
 
 from kvctl.connection import connect
 from kvctl.encoding import to_cell
+from kvctl.groups import CommandGroup
 from kvctl.output import header_object, print_json, print_line, print_table
 from kvctl.reading import consistency_from, consistency_options
 from kvctl.settings import Command, Settings, pass_settings
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from kvraft.client import Device
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def device() -> None:
     """Register, list and remove the devices of users.
 

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 
 import click
 
-from kvctl.connection import connect_async
+from kvctl.connection import checked, connect_async
 from kvctl.encoding import from_typed, to_cell, to_json
 from kvctl.output import print_json, print_line
+from kvctl.parameters import BYTES, HELD_TTL
 from kvctl.settings import Command, Settings, pass_settings
+from kvctl.signals import run as run_async
 
 
 @click.command(cls=Command)
 @click.argument("name")
-@click.argument("value", required=False)
+@click.argument("value", type=BYTES, required=False)
 @click.option(
     "--ttl",
     "ttl_s",
-    type=click.FloatRange(min=1),
+    type=HELD_TTL,
     default=10.0,
     show_default=True,
     metavar="SECONDS",
@@ -39,23 +40,25 @@ def elect(settings: Settings, *, name: str, value: str | None, ttl_s: float, lis
     if listen == (value is not None):
         raise click.UsageError("give a VALUE to campaign with, or --listen")
     if value is None:
-        asyncio.run(_listen(settings, name))
+        run_async(_listen(settings, name))
     else:
-        asyncio.run(_lead(settings, name, from_typed(value, hexadecimal=settings.hex), ttl_s))
+        run_async(_lead(settings, name, from_typed(value, hexadecimal=settings.hex), ttl_s))
 
 
 async def _lead(settings: Settings, name: str, value: bytes, ttl_s: float) -> None:
-    async with (
-        connect_async(settings) as client,
-        await client.election(name).campaign(value, ttl_s=ttl_s) as leadership,
-    ):
-        _print(settings, value, leadership.fencing_token)
-        await leadership.lost.wait()
+    async with connect_async(settings) as client:
+        with checked():
+            election = client.election(name)
+        async with await election.campaign(value, ttl_s=ttl_s) as leadership:
+            _print(settings, value, leadership.fencing_token)
+            await leadership.lost.wait()
 
 
 async def _listen(settings: Settings, name: str) -> None:
     async with connect_async(settings) as client:
-        async for leader in client.election(name).observe():
+        with checked():
+            election = client.election(name)
+        async for leader in election.observe():
             if leader is not None:
                 _print(settings, leader.value, leader.fencing_token)
             elif settings.as_json:

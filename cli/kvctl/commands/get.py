@@ -12,7 +12,16 @@ from kvctl.connection import connect
 from kvctl.encoding import from_typed, is_text, to_cell, to_text
 from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure
-from kvctl.output import header_object, kv_object, print_json, print_line, print_table
+from kvctl.output import (
+    header_object,
+    kv_object,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+    print_value,
+)
+from kvctl.parameters import BYTES, FILE
 from kvctl.reading import consistency_from, consistency_options
 from kvctl.settings import Command, Settings, pass_settings
 
@@ -21,11 +30,11 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("key")
+@click.argument("key", type=BYTES)
 @click.option("--metadata", is_flag=True, help="Print the key's revisions beside the value.")
 @click.option(
     "--to-file",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    type=FILE,
     metavar="FILE",
     help="Write the value to a file, byte for byte, and print nothing.",
 )
@@ -81,11 +90,11 @@ def _print_value(value: bytes, settings: Settings) -> None:
     if settings.hex:
         print_line(value.hex())
     elif not is_text(value):
-        click.echo("kvctl: not UTF-8 text: printed escaped; --to-file FILE gives the bytes", err=True)
+        print_note("kvctl: not UTF-8 text: printed escaped; --to-file FILE gives the bytes")
         print_line(to_cell(value, hexadecimal=False))
     else:
         # What goes into a pipe is not tampered with; what goes to a terminal must not control it.
-        print_line(to_text(value) if sys.stdout.isatty() else value.decode())
+        print_value(to_text(value) if sys.stdout.isatty() else value.decode())
 
 
 def _print_metadata(result: GetResult, kv: KeyValue, settings: Settings) -> None:

@@ -9,7 +9,9 @@ import click
 
 from kvctl.connection import connect
 from kvctl.encoding import from_typed, to_cell, to_json
+from kvctl.groups import CommandGroup
 from kvctl.output import header_object, print_json, print_line, print_table
+from kvctl.parameters import BYTES
 from kvctl.reading import consistency_from, consistency_options
 from kvctl.settings import Command, Settings, pass_settings
 
@@ -31,7 +33,7 @@ def _actor_option(command: CommandT) -> CommandT:
     return option(command)
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def group() -> None:
     """Keep groups: a message to one goes to all its members.
 
@@ -47,7 +49,7 @@ def group() -> None:
 @click.argument("owner_id", metavar="OWNER")
 @click.argument("member_ids", metavar="[MEMBER]...", nargs=-1)
 @click.option("--title", default="", metavar="TEXT", help="What people call it.")
-@click.option("--data", default="", metavar="DATA", help="Opaque, for the application.")
+@click.option("--data", type=BYTES, default="", metavar="DATA", help="Opaque, for the application.")
 @pass_settings
 def create(
     settings: Settings, *, group_id: str, owner_id: str, member_ids: tuple[str, ...], title: str, data: str
@@ -70,7 +72,7 @@ def create(
 @group.command("set", cls=Command)
 @click.argument("group_id", metavar="GROUP")
 @click.option("--title", metavar="TEXT", help="What people call it.")
-@click.option("--data", metavar="DATA", help="Opaque, for the application.")
+@click.option("--data", type=BYTES, metavar="DATA", help="Opaque, for the application.")
 @click.option("--etag", default="", metavar="ETAG", help="Only if this is its etag.")
 @_actor_option
 @pass_settings

@@ -10,17 +10,17 @@ import click
 
 from kvctl.connection import connect
 from kvctl.encoding import to_cell, to_json
-from kvctl.output import header_object, print_json, print_line, print_table
+from kvctl.groups import CommandGroup
+from kvctl.output import header_object, print_json, print_line, print_note, print_table
+from kvctl.parameters import POSITIVE, TTL
 from kvctl.reading import consistency_from, consistency_options
 from kvctl.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
     from kvraft.client import Lease
 
-LEASE_ID = click.IntRange(1, 2**64 - 1)
 
-
-@click.group()
+@click.group(cls=CommandGroup)
 def lease() -> None:
     """Grant, keep alive, end and show leases.
 
@@ -34,8 +34,8 @@ def lease() -> None:
 
 
 @lease.command(cls=Command)
-@click.argument("ttl_s", metavar="SECONDS", type=click.FloatRange(min=0, min_open=True))
-@click.option("--id", "lease_id", type=LEASE_ID, metavar="ID", help="The id; otherwise one is chosen.")
+@click.argument("ttl_s", metavar="SECONDS", type=TTL)
+@click.option("--id", "lease_id", type=POSITIVE, metavar="ID", help="The id; otherwise one is chosen.")
 @pass_settings
 def grant(settings: Settings, *, ttl_s: float, lease_id: int | None) -> None:
     """Grant a lease and print its id.
@@ -54,7 +54,7 @@ def grant(settings: Settings, *, ttl_s: float, lease_id: int | None) -> None:
 
 
 @lease.command("keep-alive", cls=Command)
-@click.argument("lease_id", metavar="ID", type=LEASE_ID)
+@click.argument("lease_id", metavar="ID", type=POSITIVE)
 @click.option("--once", is_flag=True, help="Renew it once, and return.")
 @pass_settings
 def keep_alive(settings: Settings, *, lease_id: int, once: bool) -> None:
@@ -76,7 +76,7 @@ def keep_alive(settings: Settings, *, lease_id: int, once: bool) -> None:
 
 
 @lease.command(cls=Command)
-@click.argument("lease_id", metavar="ID", type=LEASE_ID)
+@click.argument("lease_id", metavar="ID", type=POSITIVE)
 @pass_settings
 def revoke(settings: Settings, *, lease_id: int) -> None:
     """End a lease and delete its keys."""
@@ -89,7 +89,7 @@ def revoke(settings: Settings, *, lease_id: int) -> None:
 
 
 @lease.command(cls=Command)
-@click.argument("lease_id", metavar="ID", type=LEASE_ID)
+@click.argument("lease_id", metavar="ID", type=POSITIVE)
 @click.option("--keys", is_flag=True, help="Also print the keys attached to it, one a line.")
 @consistency_options
 @pass_settings
@@ -108,7 +108,7 @@ def ttl(settings: Settings, *, lease_id: int, keys: bool, consistency: str, min_
     for key in found.keys:
         print_line(to_cell(key, hexadecimal=settings.hex))
     if found.more_keys:
-        click.echo("it has more keys than these", err=True)
+        print_note("it has more keys than these")
 
 
 @lease.command("list", cls=Command)

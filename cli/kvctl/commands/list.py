@@ -10,7 +10,8 @@ import click
 
 from kvctl.connection import connect
 from kvctl.encoding import from_typed, to_cell
-from kvctl.output import header_object, kv_object, print_json, print_line
+from kvctl.output import header_object, kv_object, print_json, print_line, print_note
+from kvctl.parameters import BYTES, POSITIVE
 from kvctl.reading import consistency_from, consistency_options
 from kvctl.settings import Command, Settings, pass_settings
 
@@ -19,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @click.command("ls", cls=Command)
-@click.argument("prefix", required=False)
-@click.option("--start", metavar="KEY", help="First key, instead of a prefix.")
-@click.option("--end", metavar="KEY", help="Last key, exclusive, instead of a prefix.")
-@click.option("--limit", type=click.IntRange(1, 2**64 - 1), metavar="N", help="Stop after N keys.")
+@click.argument("prefix", type=BYTES, required=False)
+@click.option("--start", type=BYTES, metavar="KEY", help="First key, instead of a prefix.")
+@click.option("--end", type=BYTES, metavar="KEY", help="Last key, exclusive, instead of a prefix.")
+@click.option("--limit", type=POSITIVE, metavar="N", help="Stop after N keys.")
 @click.option("--reverse", is_flag=True, help="Descending key order.")
 @click.option("--keys-only", is_flag=True, help="Leave the values out.")
 @click.option("--count", is_flag=True, help="Only count the keys.")
@@ -91,7 +92,7 @@ def list_(
             for kv in page.kvs:
                 print_line(_line(kv, settings, keys_only=keys_only))
             if page.next_page_token:
-                click.echo(f"next page: --page-token {page.next_page_token}", err=True)
+                print_note(f"next page: --page-token {page.next_page_token}")
         else:
             for kv in client.kv.stream_range(
                 keys, limit=limit or 0, reverse=reverse, keys_only=keys_only, consistency=freshness

@@ -13,8 +13,10 @@ from kvctl.commands.msg_export import export
 from kvctl.commands.msg_import import import_
 from kvctl.connection import connect
 from kvctl.encoding import from_typed
+from kvctl.groups import CommandGroup
 from kvctl.messages import delivery_object, line, queue_object
-from kvctl.output import header_object, print_json, print_line, print_table
+from kvctl.output import header_object, print_json, print_line, print_note, print_table
+from kvctl.parameters import BYTES, POSITIVE, REVISION, TTL, Seconds
 from kvctl.reading import consistency_from, consistency_options
 from kvctl.settings import Command, Settings, pass_settings
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 TYPES = ("text", "voice", "video", "image", "location", "opaque")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def msg() -> None:
     """Send messages, receive them, and look after queues.
 
@@ -40,14 +42,14 @@ def msg() -> None:
 @msg.command(cls=Command)
 @click.argument("sender_id", metavar="SENDER")
 @click.argument("destination", metavar="TO")
-@click.argument("text", required=False)
+@click.argument("text", type=BYTES, required=False)
 @click.option("--group", is_flag=True, help="TO is a group, not a user.")
 @click.option("--id", "message_id", default="", metavar="ID", help="To be able to send the same again.")
 @click.option("--type", "kind", type=click.Choice(TYPES), default="text", show_default=True)
 @click.option("--media", metavar="URI", help="Where the file is, of a voice note, video or image.")
 @click.option("--conversation", default="", metavar="ID", help="The application's name for it.")
-@click.option("--ttl", "ttl_s", type=float, metavar="SECONDS", help="When it becomes worthless.")
-@click.option("--delay", "delay_s", type=float, metavar="SECONDS", help="Queue it only then.")
+@click.option("--ttl", "ttl_s", type=TTL, metavar="SECONDS", help="When it becomes worthless.")
+@click.option("--delay", "delay_s", type=Seconds(), metavar="SECONDS", help="Queue it only then.")
 @click.option("--collapse-key", default="", metavar="KEY", help="Take the place of an older one with it.")
 @click.option("--ephemeral", is_flag=True, help="Only for devices that are connected now.")
 @click.option("--receipt", is_flag=True, help="Tell the sender's devices when it is acknowledged.")
@@ -79,6 +81,8 @@ def send(
     kvctl msg send alice family "dinner?" --group --receipt
     kvctl msg send alice bob "is typing" --ephemeral
     """
+    if not destination:
+        raise click.UsageError("TO is empty: give a user, or a group with --group")
     payload = sys.stdin.buffer.read() if text is None else from_typed(text, hexadecimal=settings.hex)
     with connect(settings) as client:
         from kvraft.client import ContentType, Media
@@ -125,7 +129,7 @@ def send(
     print_line(f"{sent.message_id}  {sent.outcome.value}{devices}{again}")
     for each in sent.device_results:
         if each.queue_full:
-            click.echo(f"the queue of {each.user_id}/{each.device_id} is full", err=True)
+            print_note(f"the queue of {each.user_id}/{each.device_id} is full")
 
 
 @msg.command(cls=Command)
@@ -157,8 +161,8 @@ def receive(settings: Settings, *, user_id: str, device_id: str, follow: bool, w
 @click.argument("user_id", metavar="USER")
 @click.argument("device_id", metavar="DEVICE")
 @click.option("--max", "max_messages", type=click.IntRange(1, 256), default=50, show_default=True)
-@click.option("--wait", "wait_s", type=click.FloatRange(0), default=0.0, metavar="SECONDS")
-@click.option("--after", "after_seq", type=click.IntRange(0), default=0, metavar="NUMBER")
+@click.option("--wait", "wait_s", type=Seconds(), default=0.0, metavar="SECONDS")
+@click.option("--after", "after_seq", type=REVISION, default=0, metavar="NUMBER")
 @pass_settings
 def pull(
     settings: Settings, *, user_id: str, device_id: str, max_messages: int, wait_s: float, after_seq: int
@@ -176,15 +180,15 @@ def pull(
     for delivery in pulled.deliveries:
         _print(settings, delivery, numbered=True)
     if pulled.more and not settings.as_json:
-        click.echo(f"there are more; go on with --after {pulled.deliveries[-1].seq}", err=True)
+        print_note(f"there are more; go on with --after {pulled.deliveries[-1].seq}")
 
 
 @msg.command(cls=Command)
 @click.argument("user_id", metavar="USER")
 @click.argument("device_id", metavar="DEVICE")
-@click.argument("seqs", metavar="[NUMBER]...", nargs=-1, type=click.IntRange(1))
-@click.option("--through", "through_seq", type=click.IntRange(0), default=0, metavar="NUMBER")
-@click.option("--epoch", type=click.IntRange(0), default=0, help="Of the device's session, if it has one.")
+@click.argument("seqs", metavar="[NUMBER]...", nargs=-1, type=POSITIVE)
+@click.option("--through", "through_seq", type=REVISION, default=0, metavar="NUMBER")
+@click.option("--epoch", type=REVISION, default=0, help="Of the device's session, if it has one.")
 @pass_settings
 def ack(
     settings: Settings,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import click
 
 from kvctl.connection import connect
+from kvctl.groups import CommandGroup
 from kvctl.messages import content, message_object
 from kvctl.output import header_object, print_json, print_line, print_table
+from kvctl.parameters import POSITIVE
 from kvctl.reading import consistency_from, consistency_options
 from kvctl.settings import Command, Settings, pass_settings
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def dead() -> None:
     """Look after messages that could not be delivered.
 
@@ -62,7 +64,7 @@ def list_(
 @dead.command(cls=Command)
 @click.argument("user_id", metavar="USER")
 @click.argument("device_id", metavar="DEVICE")
-@click.argument("seqs", metavar="[NUMBER]...", nargs=-1, type=click.IntRange(1))
+@click.argument("seqs", metavar="[NUMBER]...", nargs=-1, type=POSITIVE)
 @pass_settings
 def redrive(settings: Settings, *, user_id: str, device_id: str, seqs: tuple[int, ...]) -> None:
     """Put dead letters back at the end of the queue; without numbers all of them."""
@@ -79,7 +81,7 @@ def redrive(settings: Settings, *, user_id: str, device_id: str, seqs: tuple[int
 @dead.command(cls=Command)
 @click.argument("user_id", metavar="USER")
 @click.argument("device_id", metavar="DEVICE")
-@click.argument("seqs", metavar="[NUMBER]...", nargs=-1, type=click.IntRange(1))
+@click.argument("seqs", metavar="[NUMBER]...", nargs=-1, type=POSITIVE)
 @pass_settings
 def delete(settings: Settings, *, user_id: str, device_id: str, seqs: tuple[int, ...]) -> None:
     """Delete dead letters; without numbers all of them."""

@@ -13,6 +13,8 @@ import click
 
 from kvctl.connection import connect
 from kvctl.message_lines import render
+from kvctl.output import print_note
+from kvctl.parameters import FILE
 from kvctl.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -24,7 +26,7 @@ _PULLED = 256
 @click.command(cls=Command)
 @click.argument("user_id", metavar="[USER]", default="")
 @click.option("--device", "device_id", default="", help="Only the queue of this device of USER.")
-@click.option("--file", "-f", "file", type=click.Path(path_type=Path), help="Default: stdout; .gz is packed.")
+@click.option("--file", "-f", "file", type=FILE, help="Default: stdout; .gz is packed.")
 @pass_settings
 def export(settings: Settings, *, user_id: str, device_id: str, file: Path | None) -> None:
     """Write the messages that are queued for a user, or for everybody, and leave them there.
@@ -49,7 +51,7 @@ def export(settings: Settings, *, user_id: str, device_id: str, file: Path | Non
                 count += 1
             show(count, queues)
     if file is not None:
-        click.echo(f"{count:,} messages of {queues:,} queues", err=True)
+        print_note(f"{count:,} messages of {queues:,} queues")
 
 
 def _lines(client: SyncClient, queue: Queue) -> Iterator[bytes]:

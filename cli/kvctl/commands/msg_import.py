@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import signal
 import sys
 import zlib
 from collections.abc import AsyncIterator
@@ -19,8 +18,10 @@ from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure
 from kvctl.importing import Counts, Importer, Plan, Policy, StoppedError
 from kvctl.message_lines import STDIN, open_lines
-from kvctl.output import print_json, print_line
+from kvctl.output import print_json, print_line, print_note
+from kvctl.parameters import Seconds
 from kvctl.settings import Command, Settings, pass_settings
+from kvctl.signals import run as run_async
 
 SHOW_S = 0.2
 
@@ -34,7 +35,7 @@ SHOW_S = 0.2
 @click.option("--concurrency", type=click.IntRange(1, 10_000), default=1_000, show_default=True)
 @click.option("--bad-lines", type=click.Choice(["stop", "skip"]), default="stop", show_default=True)
 @click.option("--full-queues", type=click.Choice(["stop", "skip", "wait"]), default="stop", show_default=True)
-@click.option("--patience", type=click.FloatRange(0), default=60.0, show_default=True, metavar="SECONDS")
+@click.option("--patience", type=Seconds(), default=60.0, show_default=True, metavar="SECONDS")
 @pass_settings
 def import_(
     settings: Settings,
@@ -77,7 +78,7 @@ def import_(
         full_queues=Policy(full_queues),
         patience_s=patience,
     )
-    counts = asyncio.run(_import(settings, plan, file, from_start=from_start))
+    counts = run_async(_import(settings, plan, file, from_start=from_start))
     if settings.as_json:
         print_json(_object(counts))
         return
@@ -96,12 +97,9 @@ def _fingerprint(file: Path) -> bytes:
 
 async def _import(settings: Settings, plan: Plan, file: str, *, from_start: bool) -> Counts:
     async with connect_async(settings) as client:
-        importer = Importer(client, plan, lambda line: click.echo(line, err=True))
+        importer = Importer(client, plan, print_note)
         first = 0 if from_start else await importer.find_mark()
         # Interrupted it stops in good order: what is under way ends, and the mark is set.
-        loop, running = asyncio.get_running_loop(), asyncio.current_task()
-        assert running is not None
-        loop.add_signal_handler(signal.SIGINT, running.cancel)
         try:
             with open_lines(file) as (lines, raw):
                 async with _progress(importer.counts, None if file == STDIN else raw):
@@ -111,10 +109,8 @@ async def _import(settings: Settings, plan: Plan, file: str, *, from_start: bool
         except (EOFError, zlib.error) as error:
             raise OSError(f"{file}: after {importer.counts.done:,} lines: {error}") from error
         except asyncio.CancelledError:
-            click.echo(f"kvctl: interrupted, {importer.counts.done:,} lines are done", err=True)
-            raise KeyboardInterrupt from None
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)
+            print_note(f"kvctl: interrupted, {importer.counts.done:,} lines are done")
+            raise
         return importer.counts
 
 

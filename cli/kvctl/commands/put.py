@@ -11,16 +11,17 @@ import click
 from kvctl.connection import connect
 from kvctl.encoding import from_typed, to_cell
 from kvctl.output import header_object, kv_object, print_json, print_line
+from kvctl.parameters import BYTES, FILE_THAT_EXISTS, POSITIVE
 from kvctl.settings import Command, Settings, pass_settings
 
 
 @click.command(cls=Command)
-@click.argument("key")
-@click.argument("value", required=False)
+@click.argument("key", type=BYTES)
+@click.argument("value", type=BYTES, required=False)
 @click.option(
     "--file",
     "file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=FILE_THAT_EXISTS,
     metavar="FILE",
     help="Take the value from a file, byte for byte.",
 )
@@ -28,7 +29,7 @@ from kvctl.settings import Command, Settings, pass_settings
 @click.option(
     "--lease",
     "lease_id",
-    type=click.IntRange(1, 2**64 - 1),
+    type=POSITIVE,
     metavar="ID",
     help="Attach the key to a lease, with which it ends.",
 )

@@ -7,23 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kvctl.commands.lease import LEASE_ID
 from kvctl.connection import connect
 from kvctl.encoding import from_typed, to_cell, to_json
 from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure
+from kvctl.groups import CommandGroup
 from kvctl.output import header_object, print_json, print_line, print_table
+from kvctl.parameters import BYTES, POSITIVE
 from kvctl.reading import consistency_from, consistency_options
 from kvctl.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
     from kvraft.client import Session, SessionEvent
 
-EPOCH = click.IntRange(1, 2**64 - 1)
-_COLUMNS = ("USER", "DEVICE", "EPOCH", "LEASE", "GATEWAY", "OPENED")
+_COLUMNS = ("USER", "DEVICE", "POSITIVE", "LEASE", "GATEWAY", "OPENED")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def session() -> None:
     """Open, close, find and watch sessions: where devices are connected.
 
@@ -42,9 +42,9 @@ def session() -> None:
 @session.command("open", cls=Command)
 @click.argument("user_id", metavar="USER")
 @click.argument("device_id", metavar="DEVICE")
-@click.option("--lease", "lease_id", type=LEASE_ID, required=True, metavar="ID", help="It ends with this.")
+@click.option("--lease", "lease_id", type=POSITIVE, required=True, metavar="ID", help="It ends with this.")
 @click.option("--gateway", "gateway_address", default="", metavar="ADDRESS", help="Who is connected to it.")
-@click.option("--info", default="", metavar="DATA", help="Opaque, for the application.")
+@click.option("--info", type=BYTES, default="", metavar="DATA", help="Opaque, for the application.")
 @click.option("--fail-if-open", is_flag=True, help="Take no other session's place: exit with 1 instead.")
 @pass_settings
 def open_(
@@ -87,7 +87,7 @@ def open_(
 @session.command(cls=Command)
 @click.argument("user_id", metavar="USER")
 @click.argument("device_id", metavar="DEVICE")
-@click.argument("epoch", type=EPOCH)
+@click.argument("epoch", type=POSITIVE)
 @pass_settings
 def close(settings: Settings, *, user_id: str, device_id: str, epoch: int) -> None:
     """Close the session of this epoch.
@@ -146,7 +146,7 @@ def get(
 
 @session.command("list", cls=Command)
 @click.argument("user_id", metavar="[USER]", default="")
-@click.option("--lease", "lease_id", type=LEASE_ID, metavar="ID", help="The sessions of a lease instead.")
+@click.option("--lease", "lease_id", type=POSITIVE, metavar="ID", help="The sessions of a lease instead.")
 @consistency_options
 @pass_settings
 def list_(
@@ -170,10 +170,10 @@ def list_(
 
 @session.command(cls=Command)
 @click.argument("user_ids", metavar="[USER]...", nargs=-1)
-@click.option("--lease", "lease_id", type=LEASE_ID, metavar="ID", help="The sessions of a lease instead.")
+@click.option("--lease", "lease_id", type=POSITIVE, metavar="ID", help="The sessions of a lease instead.")
 @click.option(
     "--from-revision",
-    type=click.IntRange(1, 2**64 - 1),
+    type=POSITIVE,
     metavar="REVISION",
     help="Begin with what happened at this revision, not with what happens from now on.",
 )

@@ -10,6 +10,7 @@ import click
 from kvctl.connection import connect
 from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure
+from kvctl.healthiness import healths
 from kvctl.output import header_object, print_json, print_line, print_table
 from kvctl.settings import Command, Settings, pass_settings
 
@@ -34,12 +35,16 @@ COLUMNS = (
 
 
 @click.command(cls=Command)
+@click.option(
+    "--check", is_flag=True, help="Exit with 3 if a node is down, follows no leader or has an alarm."
+)
 @pass_settings
-def status(settings: Settings) -> None:
+def status(settings: Settings, *, check: bool) -> None:
     """Show what each node of --endpoints says about itself.
 
     Asks all of them at the same time, whether or not there is a leader. Equal APPLIED means equal
-    DIGEST on healthy nodes. If none answers the exit code is 3.
+    DIGEST on healthy nodes. If none answers the exit code is 3; 'kvctl health' tells whether the cluster
+    serves.
 
     \b
     kvctl --endpoints 10.0.0.1:7001,10.0.0.2:7001,10.0.0.3:7001 status
@@ -56,6 +61,10 @@ def status(settings: Settings) -> None:
         _print_alarms(answers)
     if all(isinstance(answer, KvraftError) for answer in answers.values()):
         raise Failure("no endpoint answers", exit_code=ExitCode.UNAVAILABLE, reason="UNAVAILABLE")
+    found = [each for each in healths(answers) if not each.is_healthy]
+    if check and found:
+        problems = "\n".join(f"{each.endpoint}: {each.text}" for each in found)
+        raise Failure(problems, exit_code=ExitCode.UNAVAILABLE, reason="UNHEALTHY")
 
 
 def _object(endpoint: str, answer: Status | KvraftError) -> dict[str, Any]:

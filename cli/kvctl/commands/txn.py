@@ -9,7 +9,7 @@ import click
 
 from kvctl.connection import connect
 from kvctl.exit_codes import ExitCode
-from kvctl.output import header_object, print_json, print_line, print_table
+from kvctl.output import header_object, print_json, print_line, print_note, print_table
 from kvctl.settings import Command, Settings, pass_settings
 
 
@@ -45,7 +45,7 @@ def txn(settings: Settings, *, as_document: bool) -> None:
     from kvctl.txn_text import parse_text
 
     if sys.stdin.isatty():
-        click.echo("kvctl: a transaction is read from stdin, until Ctrl-D", err=True)
+        print_note("kvctl: a transaction is read from stdin, until Ctrl-D")
     text = os.fsdecode(sys.stdin.buffer.read())
     asked = parse_json(text) if as_document else parse_text(text, hexadecimal=settings.hex)
     if not (asked.compare or asked.success or asked.failure):

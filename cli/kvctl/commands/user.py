@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,9 @@ import click
 from kvctl.connection import connect
 from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure
-from kvctl.output import header_object, print_json, print_line, print_table
+from kvctl.groups import CommandGroup
+from kvctl.output import header_object, print_json, print_line, print_note, print_table, to_document
+from kvctl.parameters import FILE, POSITIVE
 from kvctl.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ POLL_S = 1.0
 _NOTE = click.option("--note", default="", metavar="TEXT", help="For the audit entry: who asks, and why.")
 
 
-@click.group()
+@click.group(cls=CommandGroup)
 def user() -> None:
     """Export and erase users as a whole.
 
@@ -37,7 +38,7 @@ def user() -> None:
 
 @user.command(cls=Command)
 @click.argument("user_id", metavar="USER")
-@click.option("-f", "--file", metavar="FILE", type=click.Path(path_type=Path), help="Write there, privately.")
+@click.option("-f", "--file", metavar="FILE", type=FILE, help="Write there, privately.")
 @_NOTE
 @pass_settings
 def export(settings: Settings, *, user_id: str, file: Path | None, note: str) -> None:
@@ -58,7 +59,7 @@ def export(settings: Settings, *, user_id: str, file: Path | None, note: str) ->
             unfinished.rename(file)
         finally:
             unfinished.unlink(missing_ok=True)
-    click.echo(f"{lines} lines", err=True)
+    print_note(f"{lines} lines")
 
 
 @user.command(cls=Command)
@@ -92,7 +93,7 @@ def erase(settings: Settings, *, user_id: str, wait: bool, yes: bool, note: str)
 
 
 @user.command(cls=Command)
-@click.argument("erasure_id", metavar="ID", type=click.IntRange(1, 2**64 - 1))
+@click.argument("erasure_id", metavar="ID", type=POSITIVE)
 @pass_settings
 def erasure(settings: Settings, *, erasure_id: int) -> None:
     """Show how far each node has come with an erasure.
@@ -112,7 +113,7 @@ def erasure(settings: Settings, *, erasure_id: int) -> None:
 
 @user.command(cls=Command)
 @click.option("--user", "user_id", metavar="USER", help="Only entries of this user.")
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, metavar="N", help="Entries.")
+@click.option("--limit", type=POSITIVE, default=100, show_default=True, metavar="N", help="Entries.")
 @pass_settings
 def audit(settings: Settings, *, user_id: str | None, limit: int) -> None:
     """List who was exported and erased when, newest first.
@@ -155,7 +156,7 @@ def audit(settings: Settings, *, user_id: str | None, limit: int) -> None:
 def _write_export(client: SyncClient, user_id: str, note: str, file: TextIO) -> int:
     count, is_whole = 0, False
     for line in client.admin.export_user(user_id, note=note):
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        file.write(to_document(line) + "\n")
         count += 1
         is_whole = line["kind"] == "end"
     if not is_whole:
@@ -173,7 +174,7 @@ def _wait(client: SyncClient, erasure_id: int, settings: Settings) -> None:
         text = f"{clean} of {len(answers)} nodes are clean"
         text += f"; waiting for {waiting}" if waiting else ""
         if text != said and not settings.as_json:
-            click.echo(text, err=True)
+            print_note(text)
         said = text
         if not waiting:
             if settings.as_json:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from kvctl import children
 from kvctl.connection import connect
 from kvctl.encoding import from_typed, to_cell, to_json
 from kvctl.exit_codes import ExitCode
 from kvctl.failure import Failure
 from kvctl.output import kv_object, print_json, print_line
+from kvctl.parameters import BYTES, POSITIVE
 from kvctl.settings import Command, Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -25,11 +26,11 @@ VARIABLE_BYTES_MAX = 64 << 10
 
 
 @click.command(cls=Command)
-@click.argument("key")
+@click.argument("key", type=BYTES)
 @click.option("--prefix", is_flag=True, help="Watch every key that begins with KEY; '' with this: every key.")
 @click.option(
     "--start-revision",
-    type=click.IntRange(1, 2**64 - 1),
+    type=POSITIVE,
     metavar="REVISION",
     help="Begin with the changes of this revision, not with those from now on.",
 )
@@ -58,7 +59,8 @@ def watch(
     The command of --exec gets the value on stdin, byte for byte, and these variables, in which what cannot
     be printed is escaped (--hex: hexadecimal): KVRAFT_WATCH_REVISION, KVRAFT_WATCH_EVENT_TYPE,
     KVRAFT_WATCH_KEY, KVRAFT_WATCH_VALUE and, with --previous, KVRAFT_WATCH_PREVIOUS_VALUE. It is run
-    without a shell. If it fails, the watch ends.
+    without a shell. If it fails, the watch ends. A signal that ends the watch is passed on to a command that
+    runs, whose exit code is then the answer.
 
     \b
     kvctl watch greeting
@@ -141,12 +143,13 @@ def _run(arguments: list[str], event: Event, settings: Settings) -> None:
         before = to_cell(event.previous.value, hexadecimal=settings.hex)
         variables["KVRAFT_WATCH_PREVIOUS_VALUE"] = before
     small = {name: text for name, text in variables.items() if len(text.encode()) <= VARIABLE_BYTES_MAX}
-    done = subprocess.run(  # noqa: S603 - it is the user's own command
-        arguments, env={**os.environ, **small}, input=event.kv.value, check=False
-    )
-    if done.returncode:
+    try:
+        code = children.run(arguments, environment={**os.environ, **small}, stdin=event.kv.value)
+    except children.ChildEnded as ended:
+        click.get_current_context().exit(ended.exit_code)
+    if code:
         raise Failure(
-            f"{shlex.join(arguments)} ended with {done.returncode} at revision {event.revision}; to go on, "
+            f"{shlex.join(arguments)} ended with {code} at revision {event.revision}; to go on, "
             f"watch with --start-revision {event.revision}",
             exit_code=ExitCode.COMMAND_FAILED,
             reason="COMMAND_FAILED",
