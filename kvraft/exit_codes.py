@@ -16,8 +16,8 @@ STORAGE_FAILURE = 5
 """A read, write or fsync failed."""
 CORRUPTION = 6
 """Stored bytes are not those that were written."""
-SAFETY_VIOLATION = 7
-"""The log holds a command this version does not know, or another node broke a law of Raft."""
+UNKNOWN_COMMAND = 7
+"""The log holds a command this version does not know."""
 
 MEANINGS = {
     OK: "orderly stop",
@@ -27,6 +27,6 @@ MEANINGS = {
     DATA_DIRECTORY_REFUSED: "data directory refused",
     STORAGE_FAILURE: "storage failure",
     CORRUPTION: "corrupt data",
-    SAFETY_VIOLATION: "safety violation or unknown command",
+    UNKNOWN_COMMAND: "unknown command in the log",
 }
 """A few words for each, for people."""

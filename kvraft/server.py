@@ -26,7 +26,6 @@ from kvraft.node.replica import Replica
 from kvraft.node.settings import NodeSettings
 from kvraft.raft.ready import RoleChange
 from kvraft.raft.settings import Settings
-from kvraft.raft.state import SafetyViolationError
 from kvraft.raft.types import NodeId
 from kvraft.rpc import channels
 from kvraft.rpc.client_port import ClientPort
@@ -78,9 +77,9 @@ async def run(config: ServerConfig) -> int:
     except StorageError as error:
         logger.critical("the disk failed; this node stops, the others go on", error=str(error))
         return exit_codes.STORAGE_FAILURE
-    except (SafetyViolationError, UnknownCommandError) as error:
+    except UnknownCommandError as error:
         logger.critical("this node must stop", error=str(error))
-        return exit_codes.SAFETY_VIOLATION
+        return exit_codes.UNKNOWN_COMMAND
     return exit_codes.OK
 
 

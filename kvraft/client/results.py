@@ -178,11 +178,14 @@ class AlarmKind(StrEnum):
     """Less free disk than the reserve: writes that grow the state are refused."""
     DIVERGED = "diverged"
     """The member's state differs from the leader's at the same index."""
+    PEER_REFUSED = "peer-refused"
+    """The member, or somebody in its name, sent what no correct node sends. It was refused."""
 
 
 _ALARM_KINDS = {
     cluster_pb2.ALARM_KIND_NO_SPACE: AlarmKind.NO_SPACE,
     cluster_pb2.ALARM_KIND_DIVERGED: AlarmKind.DIVERGED,
+    cluster_pb2.ALARM_KIND_PEER_REFUSED: AlarmKind.PEER_REFUSED,
 }
 
 

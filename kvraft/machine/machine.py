@@ -171,8 +171,11 @@ def _decode(data: bytes) -> command_pb2.Command:
 
 def _read_memory(reader: StateReader) -> tuple[int, int]:
     row = reader.get(keys.MACHINE)
-    if row is None:
-        return 0, 0
+    return (0, 0) if row is None else decode_memory(row)
+
+
+def decode_memory(row: bytes) -> tuple[int, int]:
+    """The revision and the replicated time, in milliseconds, of a state by its `keys.MACHINE` row."""
     version, revision, clock_ms = _MEMORY.unpack(row)
     if version != _MEMORY_VERSION:
         raise UnknownCommandError(

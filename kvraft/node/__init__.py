@@ -15,6 +15,7 @@ simulator drives it as the node does. Only `node`, `worker` and `disk` know asyn
     forwarding     what followers ask their leader
     pending_write  several turns' debts to the disk, as one write
     divergence     digests of the state, compared always
+    peer_refusals  what peers said that cannot be
     delivery       who receives messages, as the leader remembers it: `attachment`, `delivery_stream`,
                    `acknowledgements`
     queue_waiters  who waits for a message, on any node

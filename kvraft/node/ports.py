@@ -33,6 +33,11 @@ class Peers(Protocol):
         """To the leader."""
         ...
 
+    def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
+        """Logs that this peer sent what no correct node sends, `count` times by now. `why` follows its
+        name."""
+        ...
+
     def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:
         """Begins a transfer and closes the view after it; ends with `Replica.snapshot_sent`."""
         ...

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from kvraft import errors
 from kvraft.errors import Reason
 from kvraft.machine.machine import BATCH_VERSION, Machine
+from kvraft.machine.snapshot_check import SnapshotCheck
 from kvraft.node.delivery import DeliveryHub
 from kvraft.node.divergence import DigestComparison
 from kvraft.node.erasures import ErasureProgress, Erasures, cleanable_revision
@@ -29,6 +30,7 @@ from kvraft.node.forwarding import (
     ReadRefused,
 )
 from kvraft.node.leader_clock import LeaderClock
+from kvraft.node.peer_refusals import PeerRefusals
 from kvraft.node.pending_write import PendingWrite
 from kvraft.node.ports import Disk, Peers
 from kvraft.node.proposals import OnAnswer, Proposals, Waiter
@@ -56,13 +58,22 @@ from kvraft.raft.messages import InstallSnapshot, Message
 from kvraft.raft.raft import Raft
 from kvraft.raft.ready import Ready, Refusal, Role, RoleChange
 from kvraft.raft.settings import Settings
-from kvraft.raft.types import Entry, EntryKind, Index, NodeId, SnapshotMetadata
+from kvraft.raft.types import INDEX_MAX, TERM_MAX, Entry, EntryKind, Index, NodeId, SnapshotMetadata
 from kvraft.storage.errors import CorruptionError
 from kvraft.storage.interfaces import Cleaned, InstalledSnapshot, LogStorage, LogWrite, StateStore
 from kvraft.v1 import command_pb2
 
 OnInstalled = Callable[[bool], None]
 """Called once: whether the received snapshot became the state."""
+
+
+class SnapshotRefusedError(Exception):
+    """A snapshot is not to be received."""
+
+    def __init__(self, why: str, *, is_wrong: bool) -> None:
+        """`is_wrong`: no correct node sends it, and `why` follows the sender's name."""
+        super().__init__(why)
+        self.is_wrong = is_wrong
 
 
 class Replica:
@@ -86,6 +97,12 @@ class Replica:
         together."""
         recovered = log.recovered
         applied = state.applied
+        if recovered.hard_state.term > TERM_MAX or recovered.last_index > INDEX_MAX:
+            raise CorruptionError(
+                f"the log is in term {recovered.hard_state.term} and ends at entry {recovered.last_index}, "
+                "which no cluster reaches: a broken or forged message was stored by a version that did not "
+                "check it; re-seed this node, or, if every node of the cluster says so, restore a backup"
+            )
         if not recovered.base_index <= applied.index <= recovered.last_index:
             raise CorruptionError(
                 f"the state is at index {applied.index}, but the log holds the entries after "
@@ -122,6 +139,7 @@ class Replica:
         self.queue_waiters = QueueWaiters()
         self.views = Views()
         self.reads = Reads(settings, first_read_id=chance.getrandbits(62))
+        self.refusals = PeerRefusals()
         self.digests = DigestComparison(settings.digests_kept)
         self._clock = LeaderClock(replicated_ms=self.machine.clock_ms, now_ms=now_ms)
         self._expiry = Expiry(now_ms)
@@ -192,6 +210,25 @@ class Replica:
         """A peer's message."""
         self._inbox.append(Received(message))
 
+    def check_snapshot(self, message: InstallSnapshot) -> SnapshotCheck:
+        """What the rows of a snapshot have to pass which a peer is about to send. Raises SnapshotRefusedError
+        if they need not come: it is not from the leader that is heard here in this term, or cannot be."""
+        raft = self.raft
+        if (message.sender, message.term) != (raft.leader_id, raft.term):
+            raise SnapshotRefusedError(
+                f"node {message.sender} sends a snapshot as leader of term {message.term}; here node "
+                f"{raft.leader_id or 'none'} leads, and the term is {raft.term}",
+                is_wrong=False,
+            )
+        if message.snapshot.configuration != raft.configuration:
+            raise SnapshotRefusedError("sends a snapshot of a cluster of other members", is_wrong=True)
+        claim = raft.wrong_claim(message)
+        if claim is not None:
+            raise SnapshotRefusedError(claim, is_wrong=True)
+        if message.snapshot.index <= raft.applied_index:
+            return SnapshotCheck(revision=0, clock_ms=0)  # not wanted, but its sender then learns so
+        return SnapshotCheck(revision=self.machine.revision, clock_ms=self.machine.clock_ms)
+
     def receive_snapshot(self, message: InstallSnapshot, generation: int, on_installed: OnInstalled) -> None:
         """A whole snapshot lies beside the state as `generation`, durable and checked."""
         if self._staged is not None or self._installing is not None or self._rebasing is not None:
@@ -218,6 +255,12 @@ class Replica:
     def receive_digest(self, follower: NodeId, applied_index: Index, digest: int) -> bool | None:
         """A follower's digest; whether it equals this node's, None if it cannot be told."""
         return self.digests.compare(follower, applied_index, digest)
+
+    def refuse_peer(self, peer: NodeId, why: str, now_ms: int) -> None:
+        """A peer sent what no correct node sends; nothing of it was taken. `why` follows the peer's name."""
+        count = self.refusals.note(peer, why, now_ms)
+        if count:
+            self._peers.tell_refused(peer, why, count)
 
     def tell(self, event: Event) -> None:
         """Anything else the algorithm should know, such as `Unreachable`."""
@@ -454,6 +497,8 @@ class Replica:
             self._on_role_change(ready.role_change)
             if not self.leads:
                 self.deliveries.lose_leadership(ready.role_change.leader or 0)
+        for wrong in ready.wrong_claims:
+            self.refuse_peer(wrong.peer, wrong.claim, now_ms)
         self._send_all(ready.messages)
         self._collect_write(ready)
         self._start_write()

@@ -14,6 +14,7 @@ Where things are
     types, configuration, messages   the nouns of figure 2 and what nodes say to each other
     events, ready                    what goes in, what comes out, and in which order it must be done
     log, progress, roles, state      what a node knows; a role's data lives and dies with the role
+    claims                           what a message may claim: asked before any rule believes it
     election                         5.2, 5.4.1, pre-vote (dissertation 9.6)
     replication                      5.3, 5.4.2, the leader's check of its own majority (6.2)
     reading                          linearizable reads without the log (dissertation 6.4)

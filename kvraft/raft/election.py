@@ -6,7 +6,7 @@ from __future__ import annotations
 from kvraft.raft.messages import RequestVote, RequestVoteResponse
 from kvraft.raft.roles import Candidate, Follower, Leader, PreCandidate
 from kvraft.raft.state import State
-from kvraft.raft.types import EntryKind, HardState, Index, Term
+from kvraft.raft.types import TERM_MAX, EntryKind, HardState, Index, Term
 
 
 def on_election_timeout(state: State) -> None:
@@ -26,6 +26,8 @@ def may_campaign(state: State) -> bool:
     """Only voters stand for election, and only once they know of every membership change that may
     be committed (dissertation 4.1: the newest configuration counts from when it is appended)."""
     if state.node_id not in state.configuration.voters or state.installing is not None:
+        return False
+    if state.term >= TERM_MAX:
         return False
     first = Index(state.applied_index + 1)
     unapplied = state.log.slice(first, state.commit_index, bytes_max=1 << 62)

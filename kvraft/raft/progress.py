@@ -37,6 +37,7 @@ class Progress:
         "acknowledged_round",
         "commit_sent",
         "commit_wanted",
+        "is_set_aside",
         "last_heard_ms",
         "match_index",
         "mode",
@@ -53,6 +54,9 @@ class Progress:
         self.next_index = next_index
         """ "index of the next log entry to send to that server" """
         self.mode = ProgressMode.PROBE
+        self.is_set_aside = False
+        """It has claimed what cannot be: it does not count until a probe shows where its log meets the
+        leader's."""
         self.probe_sent = False
         self.last_heard_ms = NEVER_MS
         self.moved_ms = 0
@@ -129,12 +133,19 @@ class Progress:
         _, size_bytes = self._inflight.popleft()
         self._inflight_bytes -= size_bytes
 
+    def set_aside(self) -> None:
+        """What it says is not to be trusted: it is asked anew."""
+        self.is_set_aside = True
+        if self.mode is not ProgressMode.SNAPSHOT:
+            self.become_probe(Index(self.match_index + 1))
+
     def become_probe(self, next_index: Index) -> None:
         self._clear(ProgressMode.PROBE)
         self.next_index = next_index
 
     def become_replicate(self) -> None:
         self._clear(ProgressMode.REPLICATE)
+        self.is_set_aside = False
         self.next_index = Index(self.match_index + 1)
 
     def become_snapshot(self, snapshot_index: Index) -> None:

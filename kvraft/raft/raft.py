@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping
 from typing import assert_never
 
-from kvraft.raft import election, reading, replication, snapshotting, transfer
+from kvraft.raft import claims, election, reading, replication, snapshotting, transfer
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.events import (
     CommitWanted,
@@ -40,7 +40,7 @@ from kvraft.raft.messages import (
     TimeoutNow,
 )
 from kvraft.raft.progress import Progress
-from kvraft.raft.ready import Proposed, Ready, Refusal, Refused, Role, RoleChange
+from kvraft.raft.ready import Proposed, Ready, Refusal, Refused, Role, RoleChange, WrongClaim
 from kvraft.raft.roles import Follower, Leader, PreCandidate, role_of
 from kvraft.raft.settings import Settings
 from kvraft.raft.state import Outbox, State
@@ -203,6 +203,7 @@ class Raft:
             confirmed_reads=tuple(outbox.confirmed_reads),
             failed_reads=tuple(outbox.failed_reads),
             send_snapshots=tuple(outbox.send_snapshots),
+            wrong_claims=tuple(outbox.wrong_claims),
         )
 
     def _take_committed(self) -> tuple[Entry, ...]:
@@ -285,6 +286,10 @@ class Raft:
         is_peer = message.sender in state.configuration.members and message.sender != state.node_id
         if not is_peer or message.target != state.node_id:
             return
+        claim = self.wrong_claim(message)
+        if claim is not None:
+            self._refuse(message.sender, claim)
+            return
         if isinstance(message, RequestVote):
             if election.hears_a_leader(state) and not message.leadership_transfer:
                 return
@@ -300,6 +305,18 @@ class Raft:
             self._on_old_term(message)
             return
         self._on_current_message(message)
+
+    def wrong_claim(self, message: Message) -> str | None:
+        """What is wrong with a message of a peer, were it stepped now; None: nothing."""
+        return claims.wrong_claim(self._state, message)
+
+    def _refuse(self, peer: NodeId, claim: str) -> None:
+        """Believes nothing of a message. Of a follower that claims what cannot be, nothing counts any more
+        until it has proven anew what it holds."""
+        state = self._state
+        state.outbox.wrong_claims.append(WrongClaim(peer=peer, claim=claim))
+        if isinstance(state.role, Leader):
+            state.role.progress[peer].set_aside()
 
     def _on_old_term(self, message: Message) -> None:
         """ "If a server receives a request with a stale term number, it rejects the request" (5.1),

@@ -74,6 +74,15 @@ class ConfirmedRead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WrongClaim:
+    """A peer said what cannot be (`claims`); nothing of it was believed."""
+
+    peer: NodeId
+    claim: str
+    """Follows the peer's name in a sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SendSnapshot:
     """Stream the state to `target` and step `SnapshotReported` when that has ended."""
 
@@ -103,3 +112,5 @@ class Ready:
     failed_reads: tuple[int, ...]
     """Tickets of reads that will not be confirmed: leadership was lost, or never held."""
     send_snapshots: tuple[SendSnapshot, ...]
+    wrong_claims: tuple[WrongClaim, ...]
+    """For people: messages that were refused."""

@@ -12,7 +12,7 @@ from kvraft.raft.messages import (
 )
 from kvraft.raft.progress import Progress, ProgressMode
 from kvraft.raft.roles import Follower, Leader
-from kvraft.raft.state import SafetyViolationError, State
+from kvraft.raft.state import State
 from kvraft.raft.types import Index, NodeId, Term
 
 # --- the follower -------------------------------------------------------------------------
@@ -25,13 +25,9 @@ def recognise_leader(state: State, leader: NodeId) -> None:
     term, then the candidate recognizes the leader as legitimate and returns to follower state."
     """
     match state.role:
-        case Leader():
-            raise SafetyViolationError(f"nodes {state.node_id} and {leader} both lead in term {state.term}")
         case Follower(leader=known) as follower if known == leader:
             follower.last_contact_ms = state.now_ms
             state.reset_election_timer()
-        case Follower(leader=known) if known is not None:
-            raise SafetyViolationError(f"nodes {known} and {leader} both lead in term {state.term}")
         case _:
             state.become_follower(state.term, leader)
 
@@ -52,11 +48,7 @@ def on_append_entries(state: State, message: AppendEntries) -> None:
     last_new = Index(message.prev_log_index + len(message.entries))
     for position, entry in enumerate(message.entries):
         if entry.index > log.base_index and log.term(entry.index) != entry.term:
-            if entry.index <= state.commit_index:
-                raise SafetyViolationError(
-                    f"leader {message.sender} of term {state.term} would overwrite entry {entry.index}, "
-                    f"although entries up to {state.commit_index} are committed"
-                )
+            assert entry.index > state.commit_index, (entry.index, state.commit_index)  # `claims`
             if entry.index <= log.last_index:
                 log.truncate(entry.index)
             log.append(message.entries[position:])
@@ -69,11 +61,6 @@ def on_append_entries(state: State, message: AppendEntries) -> None:
 def on_heartbeat(state: State, message: Heartbeat) -> None:
     """The leader is alive. It never names a commit index beyond what it knows this log to hold."""
     recognise_leader(state, message.sender)
-    if message.commit_index > state.log.last_index:
-        raise SafetyViolationError(
-            f"leader {message.sender} counted entries up to {message.commit_index} as durable here, but the "
-            f"log ends at {state.log.last_index}: this node has lost acknowledged data"
-        )
     commit_to(state, message.commit_index)
     answer_heartbeat(state, message)
 
@@ -170,11 +157,6 @@ def on_accepted(state: State, leader: Leader, message: AppendEntriesAccepted) ->
     """ "If successful: update nextIndex and matchIndex for follower (5.3)"."""
     progress = leader.progress[message.sender]
     progress.last_heard_ms = state.now_ms
-    if message.match_index > state.log.last_index:
-        raise SafetyViolationError(
-            f"follower {message.sender} holds entries up to {message.match_index} in term {state.term}, "
-            f"but its leader's log ends at {state.log.last_index}"
-        )
     if progress.accepted(message.match_index, state.now_ms):
         advance_commit(state, leader)
         transfer.continue_transfer(state, leader)
@@ -224,7 +206,9 @@ def advance_commit(state: State, leader: Leader) -> None:
     """ "If there exists an N such that N > commitIndex, a majority of matchIndex[i] >= N, and
     log[N].term == currentTerm: set commitIndex = N (5.3, 5.4)". The leader's own match index is
     what its disk has confirmed (dissertation 10.2.1)."""
-    match_indexes = {peer: progress.match_index for peer, progress in leader.progress.items()}
+    match_indexes = {
+        peer: progress.match_index for peer, progress in leader.progress.items() if not progress.is_set_aside
+    }
     match_indexes[state.node_id] = state.log.persisted_index
     index = Index(state.configuration.quorum_value(match_indexes))
     if index > state.commit_index and state.log.term(index) == state.term:

@@ -13,7 +13,7 @@ from kvraft.raft.configuration import Configuration
 from kvraft.raft.log import RaftLog
 from kvraft.raft.messages import Heartbeat, Message
 from kvraft.raft.progress import NEVER_MS, Progress
-from kvraft.raft.ready import ConfirmedRead, Proposed, Refused, Role, SendSnapshot
+from kvraft.raft.ready import ConfirmedRead, Proposed, Refused, Role, SendSnapshot, WrongClaim
 from kvraft.raft.roles import Candidate, Follower, Leader, PreCandidate, RoleState, role_of
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, SnapshotMetadata, Term
@@ -28,11 +28,6 @@ ALLOWED_TRANSITIONS = {
 }
 
 
-class SafetyViolationError(Exception):
-    """Another node broke a law of Raft, such as a second leader in one term. The node must stop:
-    its own state is still good, but the cluster's cannot be trusted."""
-
-
 @dataclass(slots=True)
 class Outbox:
     """What the next `Ready` will hand over."""
@@ -44,6 +39,7 @@ class Outbox:
     confirmed_reads: list[ConfirmedRead] = field(default_factory=list)
     failed_reads: list[int] = field(default_factory=list)
     send_snapshots: list[SendSnapshot] = field(default_factory=list)
+    wrong_claims: list[WrongClaim] = field(default_factory=list)
 
 
 class State:

@@ -17,6 +17,7 @@ def begin(state: State, leader: Leader, target: NodeId | None) -> None:
         peer
         for peer in state.configuration.voters
         if peer != state.node_id
+        and not leader.progress[peer].is_set_aside
         and state.now_ms - leader.progress[peer].last_heard_ms <= state.settings.election_timeout_ms
     ]
     if target is None:

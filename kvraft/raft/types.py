@@ -8,13 +8,30 @@ from typing import NewType
 
 from kvraft.raft.configuration import Configuration, NodeId
 
-__all__ = ["Entry", "EntryKind", "HardState", "Index", "NodeId", "SnapshotMetadata", "Term"]
+__all__ = [
+    "INDEX_MAX",
+    "TERM_MAX",
+    "Entry",
+    "EntryKind",
+    "HardState",
+    "Index",
+    "NodeId",
+    "SnapshotMetadata",
+    "Term",
+]
 
 Term = NewType("Term", int)
 """A term, "logical clock" of the paper (5.1). 0 before the first election."""
 
 Index = NewType("Index", int)
 """A position in the log. The first entry has index 1; 0 is "before the log"."""
+
+TERM_MAX = Term(1 << 62)
+"""No term is higher: far beyond what elections reach, and far below what 8 bytes hold, so that nothing
+that is computed from a term overflows where it is sent or stored."""
+
+INDEX_MAX = Index(1 << 62)
+"""No log is longer."""
 
 
 class EntryKind(Enum):

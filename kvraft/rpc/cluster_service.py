@@ -106,6 +106,13 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
                 message="less disk is free than the reserve, so writes that grow the state are refused here; "
                 "free disk space or delete keys, and writes resume by themselves",
             )
+        for peer, refusal in replica.refusals.recent(self._node.now_ms()).items():
+            yield cluster_pb2.Alarm(
+                kind=cluster_pb2.ALARM_KIND_PEER_REFUSED,
+                member_id=peer,
+                message=f"node {peer}, or somebody in its name, sent what no correct node sends, and was "
+                f"refused {refusal.count} times; the last time it {refusal.why}",
+            )
         # Followers report to the leader; what an earlier leader remembers may long be mended.
         if not replica.leads:
             return

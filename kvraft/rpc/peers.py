@@ -60,6 +60,7 @@ class _Link:
             first_frame=lambda: raft_pb2.AppendEntriesRequest(envelope=envelope),
             on_response=lambda response: network.on_append_response(peer, response),
             on_broken=lambda: network.on_unreachable(peer),
+            on_nonsense=lambda error: network.refuse(peer, f"breaks the protocol: {error}"),
             spawn=network.spawn,
         )
         self.forward: ForwardStream = OutboundStream(
@@ -68,6 +69,7 @@ class _Link:
             first_frame=lambda: raft_pb2.ForwardRequest(envelope=envelope),
             on_response=network.on_forward_response,
             on_broken=lambda: None,
+            on_nonsense=lambda error: network.refuse(peer, f"breaks the protocol: {error}"),
             spawn=network.spawn,
         )
 
@@ -161,6 +163,18 @@ class PeerNetwork:
         stream = self.append_streams.get(leader)
         if stream is not None:
             stream.send(convert.digest_to_proto(applied_index, digest))
+
+    def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
+        logger.error(
+            "peer refused: it sent what no correct node sends, or somebody speaks in its name",
+            peer=peer,
+            why=f"node {peer} {why}",
+            count=count,
+        )
+
+    def refuse(self, peer: NodeId, why: str) -> None:
+        """Something of this peer broke the protocol, and was not taken; `why` follows the peer's name."""
+        self.node.replica.refuse_peer(peer, why, self.node.now_ms())
 
     def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:
         self.spawn(self._send_snapshot(order, view))

@@ -11,7 +11,10 @@ import grpc
 import grpc.aio
 import structlog
 
+from kvraft.machine.snapshot_check import SnapshotCheck
 from kvraft.node.node import Node
+from kvraft.node.replica import SnapshotRefusedError
+from kvraft.raft import messages
 from kvraft.raft.messages import RequestVoteResponse
 from kvraft.raft.types import NodeId, SnapshotMetadata
 from kvraft.rpc import convert, snapshots
@@ -100,15 +103,15 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         if first is None or first.WhichOneof("part") != "header":
             await _refuse(context, "a snapshot begins with its header")
         await self._check(first.header.envelope, context)
+        message, check = await self._check_snapshot(first.header, context)
         # The newest transfer counts: an older one may hang on a connection that is gone.
         if self._receiving is not None:
             self._receiving.cancel()
         try:
-            message = snapshots.header_to_message(first.header)
-            self._receiving = asyncio.create_task(self._receive(request_iterator, message.snapshot))
+            self._receiving = asyncio.create_task(self._receive(request_iterator, message.snapshot, check))
             generation = await self._receiving
-        except (PeerProtocolError, ValueError) as error:
-            await _refuse(context, str(error))
+        except PeerProtocolError as error:
+            await self._refuse_peer(message.sender, f"sends a snapshot that cannot be: {error}", context)
         except StorageError as error:
             self._node.fail(error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the disk of this node failed")
@@ -129,11 +132,28 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         logger.info("snapshot received", index=message.snapshot.index, installed=outcome)
         return raft_pb2.InstallSnapshotResponse(term=self._node.replica.raft.term)
 
+    async def _check_snapshot(
+        self, header: raft_pb2.InstallSnapshotRequest.Header, context: Context
+    ) -> tuple[messages.InstallSnapshot, SnapshotCheck]:
+        sender = NodeId(header.envelope.sender_id)
+        try:
+            message = snapshots.header_to_message(header)
+            return message, self._node.replica.check_snapshot(message)
+        except SnapshotRefusedError as error:
+            if error.is_wrong:
+                await self._refuse_peer(sender, str(error), context)
+            await _refuse(context, str(error))
+        except ValueError as error:
+            await self._refuse_peer(sender, f"sends a snapshot of no cluster: {error}", context)
+
     async def _receive(
-        self, parts: AsyncIterator[raft_pb2.InstallSnapshotRequest], metadata: SnapshotMetadata
+        self,
+        parts: AsyncIterator[raft_pb2.InstallSnapshotRequest],
+        metadata: SnapshotMetadata,
+        check: SnapshotCheck,
     ) -> int:
         async with self._reception:
-            return await snapshots.receive(parts, metadata, self._new_receiver)
+            return await snapshots.receive(parts, metadata, self._new_receiver, check)
 
     async def _open(self, frames: AsyncIterator[Any], context: Context) -> NodeId:
         """The first frame of a stream says who speaks."""
@@ -168,14 +188,19 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
                     break
                 on_frame(frame)
         except PeerProtocolError as error:
-            logger.error("peer sent nonsense", peer=sender, error=str(error))
-            await _refuse(context, str(error))
+            await self._refuse_peer(sender, f"breaks the protocol: {error}", context)
         finally:
             if streams.get(sender) is stream:
                 del streams[sender]
             writer.cancel()
             with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError, asyncio.InvalidStateError):
                 await writer
+
+    async def _refuse_peer(self, peer: NodeId, why: str, context: Context) -> NoReturn:
+        """Names who sent what no correct node sends; `why` follows the peer's name."""
+        self._network.refuse(peer, why)
+        await context.abort(grpc.StatusCode.FAILED_PRECONDITION, f"node {peer} {why}"[:1_000])
+        raise AssertionError("abort raises")
 
     async def _check(self, envelope: raft_pb2.Envelope, context: Context) -> None:
         """Refuses strangers: another cluster, a message for another node, a sender that is no member."""

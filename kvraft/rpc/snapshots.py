@@ -17,6 +17,7 @@ from typing import Any
 import grpc.aio
 import structlog
 
+from kvraft.machine.snapshot_check import SnapshotCheck
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.messages import InstallSnapshot
 from kvraft.raft.ready import SendSnapshot
@@ -157,6 +158,7 @@ async def receive(
     parts: AsyncIterator[raft_pb2.InstallSnapshotRequest],
     metadata: SnapshotMetadata,
     new_receiver: Callable[[], SnapshotReceiver],
+    check: SnapshotCheck,
 ) -> int:
     """Writes the rows that follow a header beside the state and checks the whole: the generation.
 
@@ -168,7 +170,7 @@ async def receive(
     logger.info("receiving snapshot", index=metadata.index)
     try:
         await _in_thread(lambda: begun.append(new_receiver()))
-        await _receive_rows(parts, metadata, begun[0])
+        await _receive_rows(parts, metadata, begun[0], check)
     except BaseException:
         for receiver in begun:
             await _in_thread(receiver.abandon)
@@ -197,6 +199,7 @@ async def _receive_rows(
     parts: AsyncIterator[raft_pb2.InstallSnapshotRequest],
     metadata: SnapshotMetadata,
     receiver: SnapshotReceiver,
+    check: SnapshotCheck,
 ) -> None:
     checksum = RowsChecksum()
     async for part in parts:
@@ -206,7 +209,7 @@ async def _receive_rows(
                 if len(keys) != len(values):
                     raise PeerProtocolError(f"a snapshot chunk has {len(keys)} keys and {len(values)} values")
                 rows = list(zip(keys, values, strict=True))
-                await _in_thread(partial(_write_chunk, receiver, rows, checksum))
+                await _in_thread(partial(_write_chunk, receiver, rows, checksum, check))
             case "trailer":
                 trailer = part.trailer
                 if (trailer.row_count, trailer.checksum) != (checksum.row_count, checksum.digest()):
@@ -214,24 +217,33 @@ async def _receive_rows(
                         f"a snapshot of {trailer.row_count} rows arrived as {checksum.row_count} rows "
                         "or with another checksum"
                     )
-                await _in_thread(partial(_finish, receiver, metadata, trailer.state_digest))
+                await _in_thread(partial(_finish, receiver, metadata, trailer.state_digest, check))
                 return
             case _:
                 raise PeerProtocolError("a snapshot part is of a kind this node does not know")
     raise PeerProtocolError("a snapshot ended without its trailer")
 
 
-def _write_chunk(receiver: SnapshotReceiver, rows: list[tuple[bytes, bytes]], checksum: RowsChecksum) -> None:
-    for key, value in rows:
-        checksum.add(key, value)
+def _write_chunk(
+    receiver: SnapshotReceiver,
+    rows: list[tuple[bytes, bytes]],
+    checksum: RowsChecksum,
+    check: SnapshotCheck,
+) -> None:
     try:
+        for key, value in rows:
+            checksum.add(key, value)
+            check.row(key, value)
         receiver.write_rows(rows)
     except ValueError as error:
         raise PeerProtocolError(str(error)) from error
 
 
-def _finish(receiver: SnapshotReceiver, metadata: SnapshotMetadata, state_digest: int) -> None:
+def _finish(
+    receiver: SnapshotReceiver, metadata: SnapshotMetadata, state_digest: int, check: SnapshotCheck
+) -> None:
     try:
+        check.finish()
         receiver.finish(metadata, state_digest)
     except ValueError as error:
         raise PeerProtocolError(str(error)) from error

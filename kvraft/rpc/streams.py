@@ -102,6 +102,7 @@ class OutboundStream(Generic[Request, Response]):
         first_frame: Callable[[], Request],
         on_response: Callable[[Response], None],
         on_broken: Callable[[], None],
+        on_nonsense: Callable[[PeerProtocolError], None],
         spawn: Callable[[Any], asyncio.Task[None]],
     ) -> None:
         self._log = _StreamLog(name)
@@ -109,6 +110,7 @@ class OutboundStream(Generic[Request, Response]):
         self._first_frame = first_frame
         self._on_response = on_response
         self._on_broken = on_broken
+        self._on_nonsense = on_nonsense
         self._spawn = spawn
         self._queue: FrameQueue[Request] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -160,6 +162,7 @@ class OutboundStream(Generic[Request, Response]):
             self._log.closed(clock(), error.code().name, error.details())
         except PeerProtocolError as error:
             self._log.closed(clock(), "peer sent nonsense", str(error))
+            self._on_nonsense(error)
         finally:
             self.is_connected = False
             call.cancel()

@@ -21,6 +21,7 @@ class AlarmKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALARM_KIND_UNSPECIFIED: _ClassVar[AlarmKind]
     ALARM_KIND_NO_SPACE: _ClassVar[AlarmKind]
     ALARM_KIND_DIVERGED: _ClassVar[AlarmKind]
+    ALARM_KIND_PEER_REFUSED: _ClassVar[AlarmKind]
 ROLE_UNSPECIFIED: Role
 ROLE_FOLLOWER: Role
 ROLE_PRE_CANDIDATE: Role
@@ -29,6 +30,7 @@ ROLE_LEADER: Role
 ALARM_KIND_UNSPECIFIED: AlarmKind
 ALARM_KIND_NO_SPACE: AlarmKind
 ALARM_KIND_DIVERGED: AlarmKind
+ALARM_KIND_PEER_REFUSED: AlarmKind
 
 class StatusRequest(_message.Message):
     __slots__ = ()

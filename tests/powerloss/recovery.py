@@ -188,6 +188,9 @@ class _Nobody:
     def answer(self, follower: NodeId, answer: ForwardAnswer) -> None:
         pass
 
+    def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
+        raise AssertionError(f"node {peer} {why}")
+
     def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
         pass
 

@@ -312,6 +312,9 @@ class Host:
             self.say(f"=> n{follower} {answer}")
         self.world.network.answer(self.node_id, follower, answer)
 
+    def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
+        self.say(f"refuses n{peer}, which {why}")
+
     def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
         self.world.network.send(self.node_id, leader, DigestReport(applied_index, digest))
 

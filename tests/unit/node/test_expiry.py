@@ -102,6 +102,9 @@ class Member:
     def answer(self, follower: NodeId, answer: ForwardAnswer) -> None:
         self.cluster.post(self, follower, lambda other: other.receive_answer(answer))
 
+    def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
+        raise AssertionError(f"node {peer} {why}")
+
     def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
         def compare(other: Replica) -> None:
             assert other.receive_digest(self.replica.node_id, applied_index, digest) is not False

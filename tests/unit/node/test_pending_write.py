@@ -28,6 +28,7 @@ def ready(*entries: Entry, hard_state: HardState | None = None, messages: tuple[
         confirmed_reads=(),
         failed_reads=(),
         send_snapshots=(),
+        wrong_claims=(),
     )
 
 

@@ -112,6 +112,9 @@ class Surroundings:
     def answer(self, follower: NodeId, answer: ForwardAnswer) -> None:
         pytest.fail(f"a follower answers {answer}")
 
+    def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
+        raise AssertionError(f"node {peer} {why}")
+
     def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
         """Not looked at."""
 

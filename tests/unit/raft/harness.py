@@ -40,7 +40,7 @@ from kvraft.raft.messages import (
 )
 from kvraft.raft.progress import Progress
 from kvraft.raft.raft import Raft
-from kvraft.raft.ready import ConfirmedRead, Proposed, Ready, Refused, Role, RoleChange
+from kvraft.raft.ready import ConfirmedRead, Proposed, Ready, Refused, Role, RoleChange, WrongClaim
 from kvraft.raft.settings import Settings
 from kvraft.raft.state import State
 from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, SnapshotMetadata, Term
@@ -174,6 +174,7 @@ class Node:
         self.refused: list[Refused] = []
         self.confirmed_reads: list[ConfirmedRead] = []
         self.failed_reads: list[int] = []
+        self.wrong_claims: list[WrongClaim] = []
         self.role_changes: list[RoleChange] = []
         self.start()
 
@@ -237,6 +238,7 @@ class Node:
         self.refused.extend(ready.refused)
         self.confirmed_reads.extend(ready.confirmed_reads)
         self.failed_reads.extend(ready.failed_reads)
+        self.wrong_claims.extend(ready.wrong_claims)
         if ready.role_change is not None:
             self.role_changes.append(ready.role_change)
         for applied in ready.committed:

@@ -266,7 +266,7 @@ def test_every_request_of_a_newer_term_makes_a_follower() -> None:
     requests: list[Message] = [
         append(1, term=9, sender=2),
         heartbeat(1, term=9, sender=2),
-        request_vote(2, 1, term=9, last=(9, 9), leadership_transfer=True),
+        request_vote(2, 1, term=9, last=(9, 8), leadership_transfer=True),
     ]
     for request in requests:
         cluster = Cluster(3)
@@ -321,7 +321,7 @@ def test_the_leader_and_a_granted_vote_put_the_election_off() -> None:
     for message in (
         heartbeat(1, term=1, sender=2),
         append(1, term=1, sender=2),
-        request_vote(3, 1, term=1, last=(1, 1)),
+        request_vote(3, 1, term=2, last=(1, 1)),
     ):
         cluster = Cluster(3, logs={1: [1]})
         node = cluster[1]

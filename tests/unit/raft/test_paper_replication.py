@@ -10,7 +10,6 @@ from kvraft.raft.messages import AppendEntries, AppendEntriesAccepted, AppendEnt
 from kvraft.raft.progress import ProgressMode
 from kvraft.raft.ready import Refusal, Role
 from kvraft.raft.settings import Settings
-from kvraft.raft.state import SafetyViolationError
 from kvraft.raft.types import Index, NodeId, Term
 from tests.unit.raft.harness import (
     Cluster,
@@ -18,7 +17,6 @@ from tests.unit.raft.harness import (
     append,
     become_leader,
     entries,
-    heartbeat,
     heartbeat_response,
     refused,
     vote,
@@ -183,30 +181,6 @@ def test_learners_do_not_count() -> None:
     assert leader.raft.commit_index == 0
     cluster.receive(accepted(2, term=1, match=1))
     assert leader.raft.commit_index == 1
-
-
-def test_a_leader_that_would_overwrite_what_is_committed_is_stopped() -> None:
-    """5.4.3, Leader Completeness: a leader without a committed entry cannot be; where one appears,
-    this node stops and keeps what it has."""
-    cluster = Cluster(3)
-    cluster.receive(append(2, *entries(1, 1, 1, 1), term=1, commit=3))
-    with pytest.raises(SafetyViolationError, match="would overwrite entry 2"):
-        cluster.receive(append(2, *entries(2, 2), term=2, prev=(1, 1), sender=3))
-    assert cluster[2].log_terms == [1, 1, 1]
-
-
-def test_a_follower_that_lost_acknowledged_entries_stops() -> None:
-    """Figure 2, "persistent state": a disk that forgot is noticed by the first heartbeat."""
-    cluster = Cluster(3)
-    with pytest.raises(SafetyViolationError, match="lost acknowledged data"):
-        cluster.receive(heartbeat(2, term=1, commit=5))
-
-
-def test_a_follower_that_acknowledges_what_was_never_sent_is_stopped() -> None:
-    cluster = Cluster(3)
-    become_leader(cluster)
-    with pytest.raises(SafetyViolationError, match="holds entries up to 9"):
-        cluster.receive(accepted(2, term=1, match=9))
 
 
 # --- 10.2.1, the leader's own disk --------------------------------------------------------

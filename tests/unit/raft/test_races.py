@@ -261,7 +261,7 @@ def test_an_old_leader_learns_of_the_newer_term_from_any_answer() -> None:
     cluster = Cluster(3)
     cluster.elect(1)
     cluster.isolate(3)
-    cluster.receive(request_vote(2, 3, term=7, last=(9, 9), leadership_transfer=True))
+    cluster.receive(request_vote(2, 3, term=7, last=(9, 6), leadership_transfer=True))
     cluster.take_sent()
     cluster.heal()
     cluster.pass_ms(100)

@@ -15,6 +15,7 @@ from kvraft.machine.results import Answer, Failed
 from kvraft.node.delivery import DeliveryHub
 from kvraft.node.divergence import DigestComparison
 from kvraft.node.erasures import ErasureProgress
+from kvraft.node.peer_refusals import PeerRefusals
 from kvraft.node.proposals import OnAnswer
 from kvraft.node.queue_waiters import QueueWaiters
 from kvraft.node.refusals import request_error
@@ -106,6 +107,7 @@ class FakeNode:
                 configuration=Configuration((NodeId(1), NodeId(2), NodeId(3))),
             ),
             digests=DigestComparison(16),
+            refusals=PeerRefusals(),
             no_space=False,
             leads=False,
             stopping=False,

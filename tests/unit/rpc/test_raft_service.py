@@ -12,6 +12,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from kvraft.machine.snapshot_check import SnapshotCheck
 from kvraft.node.forwarding import ForwardRequest
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.messages import InstallSnapshot
@@ -26,6 +27,7 @@ from tests.unit.rpc.conftest import OPTIONS
 CLUSTER_ID, LEADER, FOLLOWER = 7, NodeId(1), NodeId(2)
 MEMBERS = Configuration((LEADER, FOLLOWER, NodeId(3)))
 METADATA = SnapshotMetadata(index=Index(9), term=Term(2), configuration=MEMBERS)
+CHECK = SnapshotCheck(revision=0, clock_ms=0)
 ENVELOPE = raft_pb2.Envelope(cluster_id=CLUSTER_ID, sender_id=LEADER, target_id=FOLLOWER)
 HEADER = raft_pb2.InstallSnapshotRequest(
     header=raft_pb2.InstallSnapshotRequest.Header(
@@ -107,6 +109,9 @@ class Node:
         self.installed: list[int] = []
         self.forwarded: list[int] = []
 
+    def check_snapshot(self, message: InstallSnapshot) -> SnapshotCheck:
+        return CHECK
+
     def receive_snapshot(
         self, message: InstallSnapshot, generation: int, on_installed: Callable[[bool], None]
     ) -> None:
@@ -153,7 +158,7 @@ def test_a_transfer_that_is_given_up_ends_when_its_thread_has_ended(
 
     async def give_up() -> None:
         receiving = asyncio.create_task(
-            snapshots.receive(parts_of(ROWS, trailer()), METADATA, disk.new_receiver)
+            snapshots.receive(parts_of(ROWS, trailer()), METADATA, disk.new_receiver, CHECK)
         )
         await disk.writing.begun()
         for _ in range(cancellations):
@@ -175,7 +180,7 @@ def test_a_transfer_that_is_given_up_while_it_begins_leaves_nothing_behind(
     disk.opening.may_end.clear()
 
     async def give_up() -> None:
-        receiving = asyncio.create_task(snapshots.receive(parts_of(ROWS), METADATA, disk.new_receiver))
+        receiving = asyncio.create_task(snapshots.receive(parts_of(ROWS), METADATA, disk.new_receiver, CHECK))
         await disk.opening.begun()
         receiving.cancel()
         await one_turn()
@@ -324,6 +329,7 @@ def test_a_stream_that_was_closed_is_not_connected_when_it_is_opened_again(runne
             first_frame=raft_pb2.ForwardRequest,
             on_response=lambda _: None,
             on_broken=lambda: None,
+            on_nonsense=lambda _: None,
             spawn=asyncio.create_task,
         )
         stream.open()

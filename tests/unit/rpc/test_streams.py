@@ -58,6 +58,7 @@ def attempts(*open_s: float | None) -> tuple[list[float], Logged]:
             first_frame=raft_pb2.ForwardRequest,
             on_response=lambda _: None,
             on_broken=lambda: None,
+            on_nonsense=lambda _: None,
             spawn=asyncio.create_task,
         )
         stream.open()
