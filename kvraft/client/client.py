@@ -74,7 +74,7 @@ class Client:
         """Messages and queues."""
         from kvraft.client.messages import Messages
 
-        return Messages(self._failover, self._pipeline, self.sessions)
+        return Messages(self._failover, self._pipeline, self.sessions, self._releases)
 
     @lazily
     def admin(self) -> Admin:

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 
 import grpc.aio
 
 from kvraft.client.errors import (
-    ClientClosed,
     FailedPrecondition,
     KvraftError,
     OutcomeUnknown,
@@ -19,6 +16,7 @@ from kvraft.client.errors import (
 )
 from kvraft.client.failover import Failover
 from kvraft.client.leader_endpoint import LeaderEndpoint
+from kvraft.client.limits import LEASE_TTL_S_MAX, LEASE_TTL_S_MIN, check_number
 from kvraft.client.listing import PAGE_SIZE, Listing
 from kvraft.client.message import ContentType, Delivery, Media, OutgoingMessage
 from kvraft.client.message_results import (
@@ -38,7 +36,15 @@ from kvraft.client.method import Method
 from kvraft.client.pipeline import Pipeline
 from kvraft.client.reading import LINEARIZABLE, Consistency, consistency_fields
 from kvraft.client.receive_stream import ReceiveStream
-from kvraft.client.receiver import WINDOW_BYTES, WINDOW_MESSAGES, Receiver, Session, session_of
+from kvraft.client.receiver import (
+    WINDOW_BYTES,
+    WINDOW_MESSAGES,
+    DeviceSession,
+    GivenSession,
+    OwnSession,
+    Receiver,
+)
+from kvraft.client.releases import Releases
 from kvraft.client.results import Header
 from kvraft.client.sessions import Sessions
 from kvraft.client.status import error_of_attempt, error_of_batch, in_doubt
@@ -57,10 +63,13 @@ _DEAD = Method(_SERVICE + "ListDeadLetters", message_pb2.ListDeadLettersResponse
 class Messages:
     """`client.messages`. Every method raises KvraftError."""
 
-    __slots__ = ("_failover", "_leader", "_pipeline", "_sessions", "_stream")
+    __slots__ = ("_failover", "_leader", "_pipeline", "_releases", "_sessions", "_stream")
 
-    def __init__(self, failover: Failover, pipeline: Pipeline, sessions: Sessions) -> None:
+    def __init__(
+        self, failover: Failover, pipeline: Pipeline, sessions: Sessions, releases: Releases
+    ) -> None:
         self._failover = failover
+        self._releases = releases
         self._pipeline = pipeline
         self._sessions = sessions
         self._leader = LeaderEndpoint(failover)
@@ -211,30 +220,22 @@ class Messages:
         `until_empty`: the iteration ends when everything that was queued at its beginning is acknowledged.
         All receivers of a client share one stream.
         """
-        session: Session
+        session: DeviceSession
         if epoch is None:
-            session = partial(self._own_session, user_id, device_id, ttl_s)
+            check_number("ttl_s", ttl_s, LEASE_TTL_S_MIN, LEASE_TTL_S_MAX)
+            session = OwnSession(self._sessions.gateway("", ttl_s), user_id, device_id)
         else:
-            session = session_of(epoch)
+            session = GivenSession(epoch)
         return Receiver(
             self._stream,
             user_id,
             device_id,
             session,
+            self._releases,
             window_messages=window_messages,
             window_bytes=window_bytes,
             until_empty=until_empty,
         )
-
-    @contextlib.asynccontextmanager
-    async def _own_session(self, user_id: str, device_id: str, ttl_s: float) -> AsyncGenerator[int, None]:
-        async with self._sessions.gateway("", ttl_s) as gateway:
-            session = await gateway.open(user_id, device_id)
-            try:
-                yield session.epoch
-            finally:
-                with contextlib.suppress(KvraftError, ClientClosed):
-                    await gateway.close(session)
 
     async def pull(
         self,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Protocol
 
 import grpc.aio
@@ -99,6 +99,10 @@ class ReceiveStream:
             self._due[attachment_id] = None
             self._wake.set()
 
+    def is_attached(self, attachment_id: int) -> bool:
+        """Whether it has not ended."""
+        return attachment_id in self._devices
+
     def remove(self, attachment_id: int) -> None:
         """The device wants nothing more."""
         self._devices.pop(attachment_id, None)
@@ -177,20 +181,28 @@ class ReceiveStream:
             commands: list[Command] = []
             while self._attach and len(commands) < COMMANDS_MAX:
                 attachment_id = self._attach.popleft()
-                device = self._devices.get(attachment_id)
-                if device is not None:
-                    commands.append(device.attach(attachment_id))
+                commands.extend(self._ask(attachment_id, lambda device, number: [device.attach(number)]))
             while self._due and len(commands) < COMMANDS_MAX:
                 attachment_id = next(iter(self._due))
                 del self._due[attachment_id]
-                device = self._devices.get(attachment_id)
-                if device is not None:
-                    commands.extend(device.take_commands())
+                commands.extend(self._ask(attachment_id, lambda device, _: device.take_commands()))
             if commands:
                 return message_pb2.ReceiveMessagesRequest(commands=commands)
             self._wake.clear()
             await self._wake.wait()
         raise StopAsyncIteration
+
+    def _ask(self, attachment_id: int, ask: Callable[[Attachable, int], list[Command]]) -> list[Command]:
+        """What a device has to say. One that says what no command can hold ends alone."""
+        device = self._devices.get(attachment_id)
+        if device is None:
+            return []
+        try:
+            return ask(device, attachment_id)
+        except (TypeError, ValueError) as error:
+            del self._devices[attachment_id]
+            device.fail(error)
+            return []
 
     def new_pacing(self) -> Pacing:
         """Of the attempts that follow a success."""

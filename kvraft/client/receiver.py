@@ -10,12 +10,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncGenerator
+from typing import Protocol
 
-from kvraft.client.errors import KvraftError, OutcomeUnknown, Unavailable
+from kvraft.client.errors import (
+    Aborted,
+    ClientClosed,
+    InternalError,
+    KvraftError,
+    LeaseLost,
+    OutcomeUnknown,
+    Unavailable,
+)
+from kvraft.client.gateway import Gateway
+from kvraft.client.limits import (
+    DEVICE_ID_BYTES_MAX,
+    EPOCH_MAX,
+    NACK_DELAY_S_MAX,
+    NACK_REASON_BYTES_MAX,
+    USER_ID_BYTES_MAX,
+    WINDOW_BYTES_MAX,
+    WINDOW_MESSAGES_MAX,
+    check_id,
+    check_number,
+    check_text,
+)
 from kvraft.client.message import Delivery, Message
 from kvraft.client.receive_stream import ReceiveStream
+from kvraft.client.releases import Releases
+from kvraft.client.session_results import Session
 from kvraft.v1 import message_pb2
 
 WINDOW_MESSAGES = 100
@@ -28,8 +51,21 @@ DETACH_S = 5.0
 Event = message_pb2.ReceiveEvent
 Command = message_pb2.ReceiveCommand
 
-Session = Callable[[], AbstractAsyncContextManager[int]]
-"""Enters the device's session and says its epoch."""
+
+class DeviceSession(Protocol):
+    """The session under which a device is attached."""
+
+    async def open(self) -> int:
+        """Returns its epoch. Raises KvraftError."""
+        ...
+
+    def check(self) -> None:
+        """Raises Aborted (SESSION_EXPIRED) if it has ended, or may have, by the clock."""
+        ...
+
+    async def close(self) -> None:
+        """Ends it, if it was opened here."""
+        ...
 
 
 class ReceivedMessage:
@@ -67,7 +103,10 @@ class ReceivedMessage:
 
     def nack(self, delay_s: float = 0.0, reason: str = "") -> None:
         """It could not be handled: it is handed out again, at once or after `delay_s` (at most 1 hour). The
-        20th failure of the oldest message makes it a dead letter, with the last `reason` (256 bytes)."""
+        20th failure of the oldest message makes it a dead letter, with the last `reason` (256 bytes). Raises
+        ValueError, TypeError."""
+        check_number("delay_s", delay_s, 0, NACK_DELAY_S_MAX)
+        check_text("reason", reason, NACK_REASON_BYTES_MAX)
         self._receiver.refuse(self.seq, delay_s, reason)
 
     def __repr__(self) -> str:
@@ -164,16 +203,22 @@ class Receiver:
         stream: ReceiveStream,
         user_id: str,
         device_id: str,
-        session: Session,
+        session: DeviceSession,
+        releases: Releases,
         *,
         window_messages: int = WINDOW_MESSAGES,
         window_bytes: int = WINDOW_BYTES,
         until_empty: bool = False,
     ) -> None:
+        check_id("user_id", user_id, USER_ID_BYTES_MAX)
+        check_id("device_id", device_id, DEVICE_ID_BYTES_MAX)
+        check_number("window_messages", window_messages, 1, WINDOW_MESSAGES_MAX)
+        check_number("window_bytes", window_bytes, 1, WINDOW_BYTES_MAX)
         self._stream = stream
         self._user_id = user_id
         self._device_id = device_id
         self._session = session
+        self._releases = releases
         self._window_messages = window_messages
         self._window_bytes = window_bytes
         self._until_empty = until_empty
@@ -192,25 +237,33 @@ class Receiver:
         return self._receive()
 
     async def _receive(self) -> AsyncGenerator[ReceivedMessage, None]:
-        async with self._session() as self._epoch:
+        self._epoch = await self._session.open()
+        try:
             self._attachment_id = self._stream.add(self)
-            try:
-                while True:
-                    while self._messages:
-                        yield self._messages.popleft()
-                    if self._failure is not None:
-                        raise self._failure
-                    if self._until_empty and self.queue_empty.is_set():
-                        return
-                    self._ready.clear()
-                    await self._ready.wait()
-            finally:
-                await self._end()
+            while True:
+                while self._messages:
+                    self._session.check()
+                    yield self._messages.popleft()
+                if self._failure is not None:
+                    raise self._failure
+                if self._until_empty and self.queue_empty.is_set():
+                    return
+                self._ready.clear()
+                await self._ready.wait()
+        finally:
+            # Also if it is cancelled here: what was acknowledged is said, and no attachment stays behind.
+            await self._releases.run(self._leave)
+
+    async def _leave(self) -> None:
+        try:
+            await self._end()
+        finally:
+            await self._session.close()
 
     async def _end(self) -> None:
         """Says what is still to be said, and lets go in good order."""
         try:
-            if self._failure is None:
+            if self._stream.is_attached(self._attachment_id):
                 self._detach = asyncio.get_running_loop().create_future()
                 self._stream.say(self._attachment_id)
                 async with asyncio.timeout(DETACH_S):
@@ -297,6 +350,8 @@ class Receiver:
                 self._delivered(event.delivery)
             case "ack_confirmed":
                 self._acks.confirm(event.ack_confirmed.ack_floor, tuple(event.ack_confirmed.seqs))
+            case "command_refused":
+                self._refused(event.command_refused)
             case "queue_empty":
                 self.queue_empty.set()
                 self._ready.set()
@@ -312,6 +367,16 @@ class Receiver:
         self._acks.fail(error)
         self._ready.set()
         self.detached()
+
+    def _refused(self, refused: Event.CommandRefused) -> None:
+        """A node that knows other rules than this library: what it refused would never be confirmed."""
+        self._failure = InternalError(
+            f"The node refused a command: {refused.message} [{refused.reason}]. It was not applied.",
+            reason=refused.reason,
+            applied="no",
+        )
+        self._acks.fail(self._failure)
+        self._ready.set()
 
     def _attached(self, attached: Event.Attached) -> None:
         if attached.device_revision != self._device_revision:
@@ -341,11 +406,55 @@ class Receiver:
         self._ready.set()
 
 
-def session_of(epoch: int) -> Session:
+class GivenSession:
     """A session that somebody else keeps."""
 
-    @contextlib.asynccontextmanager
-    async def session() -> AsyncGenerator[int, None]:
-        yield epoch
+    __slots__ = ("_epoch",)
 
-    return session
+    def __init__(self, epoch: int) -> None:
+        check_number("epoch", epoch, 0, EPOCH_MAX)
+        self._epoch = epoch
+
+    async def open(self) -> int:
+        return self._epoch
+
+    def check(self) -> None:
+        """Only the node knows."""
+
+    async def close(self) -> None:
+        """Whoever keeps it does that."""
+
+
+class OwnSession:
+    """A session under a lease of its own."""
+
+    __slots__ = ("_device", "_gateway", "_session")
+
+    def __init__(self, gateway: Gateway, user_id: str, device_id: str) -> None:
+        self._gateway = gateway
+        self._device = user_id, device_id
+        self._session: Session | None = None
+
+    async def open(self) -> int:
+        await self._gateway.begin()
+        try:
+            self._session = await self._gateway.open(*self._device)
+        except BaseException:
+            await self._gateway.end()
+            raise
+        return self._session.epoch
+
+    def check(self) -> None:
+        try:
+            self._gateway.check()
+        except LeaseLost as lost:
+            raise Aborted(
+                f"The session of the receiver has ended, or may have: {lost}. Receive again.",
+                reason="SESSION_EXPIRED",
+            ) from lost
+
+    async def close(self) -> None:
+        if self._session is not None:
+            with contextlib.suppress(KvraftError, ClientClosed):
+                await self._gateway.close(self._session)
+        await self._gateway.end()

@@ -45,6 +45,7 @@ from kvraft.node.delivery_stream import (
     AckConfirmed,
     Attached,
     Closed,
+    CommandRefused,
     Delivered,
     DeliveryStream,
     QueueEmpty,
@@ -243,7 +244,8 @@ class DeliveryHub:
         seqs: Sequence[int],
         refusals: Sequence[Refusal],
     ) -> None:
-        """Answered by `AckConfirmed` when it is applied. Of an attachment that has ended: nothing happens."""
+        """Answered by `AckConfirmed` when it is applied, or by `CommandRefused` if a message was not
+        delivered. Of an attachment that has ended: nothing happens."""
         attachment = stream.attachments.get(attachment_id)
         if attachment is None:
             return
@@ -251,12 +253,12 @@ class DeliveryHub:
         if not highest:
             return
         if highest > attachment.delivered_seq:
-            self._end(
-                attachment,
+            error = RequestError(
                 Reason.INVALID_ARGUMENT,
-                f"message {highest} was answered, and it was not delivered to this attachment",
-                failed=True,
+                f"acknowledge names message {highest}, which was not delivered to this attachment",
+                field="acknowledge",
             )
+            stream.queue(CommandRefused(attachment_id, error))
             return
         in_flight, wanted = attachment.in_flight, set(seqs)
         refused = [refusal for refusal in refusals if refusal.seq in in_flight]
@@ -276,12 +278,6 @@ class DeliveryHub:
             messages=len(answered),
             due_ms=self._gathered_ms,
         )
-
-    def break_off(self, stream: DeliveryStream, attachment_id: int, error: RequestError) -> None:
-        """Its receiver has broken a rule."""
-        attachment = stream.attachments.get(attachment_id)
-        if attachment is not None:
-            self._end(attachment, error.reason, str(error), failed=True)
 
     def detach(self, stream: DeliveryStream, attachment_id: int) -> None:
         """Answered by `Closed` when every acknowledgement is confirmed."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kvraft.errors import Reason
+from kvraft.errors import Reason, RequestError
 from kvraft.v1 import message_pb2
 
 if TYPE_CHECKING:
@@ -71,7 +71,15 @@ class Closed:
     """Of NOT_LEADER, if it is known."""
 
 
-StreamEvent = Attached | Delivered | AckConfirmed | QueueEmpty | Closed
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """A command breaks a rule: nothing of it is done, and everything else goes on."""
+
+    attachment_id: int
+    error: RequestError
+
+
+StreamEvent = Attached | Delivered | AckConfirmed | QueueEmpty | Closed | CommandRefused
 
 
 class DeliveryStream:

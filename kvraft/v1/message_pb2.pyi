@@ -252,7 +252,7 @@ class ReceiveMessagesResponse(_message.Message):
     def __init__(self, events: _Optional[_Iterable[_Union[ReceiveEvent, _Mapping]]] = ...) -> None: ...
 
 class ReceiveEvent(_message.Message):
-    __slots__ = ("attachment_id", "attached", "delivery", "ack_confirmed", "queue_empty", "closed")
+    __slots__ = ("attachment_id", "attached", "delivery", "ack_confirmed", "queue_empty", "closed", "command_refused")
     class Attached(_message.Message):
         __slots__ = ("ack_floor", "next_seq", "device_revision")
         ACK_FLOOR_FIELD_NUMBER: _ClassVar[int]
@@ -272,6 +272,15 @@ class ReceiveEvent(_message.Message):
     class QueueEmpty(_message.Message):
         __slots__ = ()
         def __init__(self) -> None: ...
+    class CommandRefused(_message.Message):
+        __slots__ = ("code", "reason", "message")
+        CODE_FIELD_NUMBER: _ClassVar[int]
+        REASON_FIELD_NUMBER: _ClassVar[int]
+        MESSAGE_FIELD_NUMBER: _ClassVar[int]
+        code: int
+        reason: str
+        message: str
+        def __init__(self, code: _Optional[int] = ..., reason: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
     class Closed(_message.Message):
         __slots__ = ("code", "reason", "message", "leader_id")
         CODE_FIELD_NUMBER: _ClassVar[int]
@@ -289,13 +298,15 @@ class ReceiveEvent(_message.Message):
     ACK_CONFIRMED_FIELD_NUMBER: _ClassVar[int]
     QUEUE_EMPTY_FIELD_NUMBER: _ClassVar[int]
     CLOSED_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_REFUSED_FIELD_NUMBER: _ClassVar[int]
     attachment_id: int
     attached: ReceiveEvent.Attached
     delivery: Delivery
     ack_confirmed: ReceiveEvent.AckConfirmed
     queue_empty: ReceiveEvent.QueueEmpty
     closed: ReceiveEvent.Closed
-    def __init__(self, attachment_id: _Optional[int] = ..., attached: _Optional[_Union[ReceiveEvent.Attached, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., ack_confirmed: _Optional[_Union[ReceiveEvent.AckConfirmed, _Mapping]] = ..., queue_empty: _Optional[_Union[ReceiveEvent.QueueEmpty, _Mapping]] = ..., closed: _Optional[_Union[ReceiveEvent.Closed, _Mapping]] = ...) -> None: ...
+    command_refused: ReceiveEvent.CommandRefused
+    def __init__(self, attachment_id: _Optional[int] = ..., attached: _Optional[_Union[ReceiveEvent.Attached, _Mapping]] = ..., delivery: _Optional[_Union[Delivery, _Mapping]] = ..., ack_confirmed: _Optional[_Union[ReceiveEvent.AckConfirmed, _Mapping]] = ..., queue_empty: _Optional[_Union[ReceiveEvent.QueueEmpty, _Mapping]] = ..., closed: _Optional[_Union[ReceiveEvent.Closed, _Mapping]] = ..., command_refused: _Optional[_Union[ReceiveEvent.CommandRefused, _Mapping]] = ...) -> None: ...
 
 class Delivery(_message.Message):
     __slots__ = ("seq", "message", "accept_time", "revision", "attempt", "redelivered", "expire_time")

@@ -18,6 +18,7 @@ from kvraft.node.delivery_stream import (
     AckConfirmed,
     Attached,
     Closed,
+    CommandRefused,
     Delivered,
     DeliveryStream,
     QueueEmpty,
@@ -85,13 +86,16 @@ class ReceiveService:
                 has_room.clear()
                 await has_room.wait()
             if not request.commands:
-                raise invalid("commands", "is empty; set at least one")
+                stream.queue(CommandRefused(0, invalid("commands", "is empty; set at least one")))
             unready: RequestError | None = None
             if any(command.HasField("attach") for command in request.commands):
                 unready = await self._until_ready()
             due_ms = deliveries.deadline_ms
             for command in request.commands:
-                self._carry_out(command, stream, unready)
+                try:
+                    self._carry_out(command, stream, unready)
+                except RequestError as error:
+                    stream.queue(CommandRefused(_attachment_id(command), error))
             if deliveries.deadline_ms < due_ms:
                 self._node.wake()
 
@@ -108,6 +112,7 @@ class ReceiveService:
     def _carry_out(
         self, command: message_pb2.ReceiveCommand, stream: DeliveryStream, unready: RequestError | None
     ) -> None:
+        """Raises RequestError if it breaks a rule: it is answered by itself, and the others go on."""
         deliveries = self._node.replica.deliveries
         match command.WhichOneof("command"):
             case "attach" if unready is not None:
@@ -121,22 +126,25 @@ class ReceiveService:
                     deliveries.attach(stream, order)
             case "acknowledge":
                 acknowledge = command.acknowledge
-                try:
-                    check_acknowledge(acknowledge)
-                except RequestError as error:
-                    deliveries.break_off(stream, acknowledge.attachment_id, error)
-                else:
-                    deliveries.acknowledge(
-                        stream,
-                        acknowledge.attachment_id,
-                        through_seq=acknowledge.through_seq,
-                        seqs=acknowledge.seqs,
-                        refusals=refusals(acknowledge),
-                    )
+                check_acknowledge(acknowledge)
+                deliveries.acknowledge(
+                    stream,
+                    acknowledge.attachment_id,
+                    through_seq=acknowledge.through_seq,
+                    seqs=acknowledge.seqs,
+                    refusals=refusals(acknowledge),
+                )
             case "detach":
                 deliveries.detach(stream, command.detach.attachment_id)
             case _:
                 raise invalid("command", "is empty; set `attach`, `acknowledge` or `detach`")
+
+
+def _attachment_id(command: message_pb2.ReceiveCommand) -> int:
+    """Whom a command is about; 0: it does not say."""
+    kind = command.WhichOneof("command")
+    attachment_id: int = getattr(command, kind).attachment_id if kind else 0
+    return attachment_id
 
 
 def _next_response(stream: DeliveryStream) -> message_pb2.ReceiveMessagesResponse | None:
@@ -162,6 +170,10 @@ def _event(event: StreamEvent) -> message_pb2.ReceiveEvent:
             message.ack_confirmed.seqs.extend(event.seqs)
         case QueueEmpty():
             message.queue_empty.SetInParent()
+        case CommandRefused():
+            message.command_refused.code = code_number(event.error.reason)
+            message.command_refused.reason = event.error.reason.value
+            message.command_refused.message = str(event.error)
         case Closed():
             message.closed.code = 0 if event.reason is None else code_number(event.reason)
             message.closed.reason = "" if event.reason is None else event.reason.value

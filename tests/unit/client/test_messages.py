@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,12 @@ from kvraft.client import (
     SyncClient,
     Unauthenticated,
     Unavailable,
+    held_lease,
+    limits,
 )
+from kvraft.rpc import lease_requests
+from kvraft.rpc.users import checks, receive_requests
+from tests.cluster.harness import eventually
 from tests.fakes.one_node import OneNode, one_node
 
 NOW_MS = 1_700_000_000_123
@@ -209,6 +215,138 @@ def test_a_refused_message_is_handed_out_again() -> None:
         assert await live(client) == 0
 
     with_client(scenario)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limit"),
+    [
+        ({"reason": "x" * 257}, "256"),
+        ({"reason": "é" * 129}, "256"),
+        ({"reason": "half \ud83d"}, "half of a character"),
+        ({"delay_s": 7_200}, "3,600"),
+        ({"delay_s": -1}, "3,600"),
+        ({"delay_s": float("nan")}, "3,600"),
+    ],
+)
+def test_a_refusal_that_breaks_a_limit_is_a_mistake_of_the_call(arguments: Any, limit: str) -> None:
+    async def scenario(served: OneNode, client: Client) -> None:
+        await send(client, "1", "2")
+        async with receiving(client) as messages:
+            first, second = await take(messages, 2)
+            with pytest.raises(ValueError, match=limit):
+                first.nack(**arguments)
+            first.nack(reason="x" * 256, delay_s=0)
+            (again,) = await take(messages, 1)
+            assert (again.seq, again.delivery.attempt) == (1, 2)
+            await again.ack()
+            await second.ack()
+        assert await live(client) == 0
+
+    with_client(scenario)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"user_id": ""},
+        {"user_id": "b" * 65},
+        {"user_id": "half \ud83d"},
+        {"user_id": "b\x85"},
+        {"device_id": "d" * 33},
+        {"epoch": -1},
+        {"epoch": 1 << 64},
+        {"window_messages": 0},
+        {"window_messages": 257},
+        {"window_bytes": (4 << 20) + 1},
+        {"ttl_s": 0.5},
+    ],
+)
+def test_a_receiver_that_breaks_a_limit_never_reaches_the_stream_of_the_others(arguments: Any) -> None:
+    async def scenario(_: OneNode, client: Client) -> None:
+        await send(client, "1")
+        async with receiving(client) as messages:
+            await take(messages, 1)
+            with pytest.raises(ValueError, match=r"give|character"):
+                client.messages.receive(**{"user_id": "bob", "device_id": "phone"} | arguments)
+
+    with_client(scenario)
+
+
+def test_a_device_whose_commands_cannot_be_made_ends_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(_: OneNode, client: Client) -> None:
+        await client.sessions.register_device("bob", "laptop")
+        await send(client, "1")
+        async with receiving(client) as messages:
+            (message,) = await take(messages, 1)
+            broken = client.messages.receive("bob", "laptop")
+            monkeypatch.setattr(broken, "_window_messages", -1)
+            with pytest.raises(ValueError, match="range"):
+                await anext(aiter(broken))
+            await message.ack()
+
+    with_client(scenario)
+
+
+def test_a_receiver_that_is_cancelled_while_it_leaves_leaves_no_attachment_behind() -> None:
+    async def scenario(served: OneNode, client: Client) -> None:
+        await client.sessions.register_device("bob", "laptop")
+        await send(client, "1")
+        entered = asyncio.Event()
+
+        async def work() -> None:
+            async with receiving(client) as messages:
+                (message,) = await take(messages, 1)
+                message.ack_soon()
+                entered.set()
+                await asyncio.Event().wait()
+
+        async with aclosing(aiter(client.messages.receive("bob", "laptop"))) as others:
+            await anext(others)
+            working = asyncio.create_task(work())
+            await entered.wait()
+            working.cancel()
+            await asyncio.sleep(0)
+            working.cancel()
+            with suppress(asyncio.CancelledError):
+                await working
+
+            async def only_the_other() -> bool:
+                return served.node.replica.deliveries.attachment_count == 1
+
+            await eventually(only_the_other, "the detachment")
+            queue = (await client.messages.queue("bob", "phone")).queue
+            assert (queue.live, queue.attempts) == (0, 0)
+
+    with_client(scenario)
+
+
+def test_a_receiver_whose_own_session_may_have_ended_hands_out_nothing_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_s = [1_000.0]
+    monkeypatch.setattr(held_lease, "elapsed_s", lambda: now_s[0])
+
+    async def scenario(_: OneNode, client: Client) -> None:
+        await send(client, "1", "2", "3")
+        async with receiving(client, ttl_s=60) as messages:
+            await take(messages, 1)
+            now_s[0] += 60
+            with pytest.raises(Aborted) as ended:
+                await anext(messages)
+            assert ended.value.reason == "SESSION_EXPIRED"
+
+    with_client(scenario)
+
+
+def test_the_limits_are_those_of_the_nodes() -> None:
+    assert limits.USER_ID_BYTES_MAX == checks.USER_ID_BYTES_MAX
+    assert limits.DEVICE_ID_BYTES_MAX == checks.DEVICE_ID_BYTES_MAX
+    assert limits.WINDOW_MESSAGES_MAX == receive_requests.WINDOW_MESSAGES_MAX
+    assert limits.WINDOW_BYTES_MAX == receive_requests.WINDOW_BYTES_MAX
+    assert limits.NACK_DELAY_S_MAX == receive_requests.NACK_DELAY_S_MAX
+    assert limits.NACK_REASON_BYTES_MAX == receive_requests.NACK_REASON_BYTES_MAX
+    assert limits.LEASE_TTL_S_MIN * 1_000 == lease_requests.TTL_MS_MIN
+    assert limits.LEASE_TTL_S_MAX * 1_000 == lease_requests.TTL_MS_MAX
 
 
 def test_after_a_change_of_leader_nothing_comes_twice_and_acknowledgements_work() -> None:

@@ -7,6 +7,7 @@ import pytest
 from kvraft import errors
 from kvraft.errors import RequestError
 from kvraft.node import delivery, delivery_stream
+from kvraft.node.delivery_stream import CommandRefused
 from kvraft.v1 import message_pb2, session_pb2
 from tests.unit.node.delivery_world import (
     BOB,
@@ -189,8 +190,15 @@ def test_what_was_not_delivered_cannot_be_acknowledged(world: World) -> None:
     bob = world.receiver(messages=2)
     bob.take()
     bob.acknowledge(3)
-    assert bob.ends() == ["INVALID_ARGUMENT"]
+    (refused,) = bob.take()
+    assert isinstance(refused, CommandRefused)
+    assert "message 3" in str(refused.error)
     assert world.queue().live == 5
+    bob.acknowledge(1)
+    world.commit()
+    assert (world.queue().live, world.queue().attempts) == (4, 0), (
+        "the attachment goes on, and nothing failed"
+    )
 
 
 def test_what_was_acknowledged_before_is_confirmed_again(world: World) -> None:

@@ -204,33 +204,35 @@ def test_what_breaks_a_limit_is_refused(field: str, order: Command.Attach) -> No
         {"through": 2},
     ],
 )
-def test_an_acknowledgement_that_breaks_a_rule_ends_the_attachment(said: dict[str, Any]) -> None:
+def test_an_acknowledgement_that_breaks_a_rule_is_refused_by_itself(said: dict[str, Any]) -> None:
     async def scenario(world: World) -> None:
         epoch = await world.device("phone")
         await world.send()
         receiving = world.receive()
         receiving.say(attach(1, "phone", epoch))
         await receiving.events("attached", "delivery")
-        receiving.say(acknowledge(1, **said))
-        (closed,) = await receiving.events("closed")
-        assert closed.closed.reason == "INVALID_ARGUMENT"
+        receiving.say(acknowledge(1, **said), acknowledge(1, 1))
+        refused, confirmed = await receiving.events("command_refused", "ack_confirmed")
+        assert refused.command_refused.reason == "INVALID_ARGUMENT"
+        assert (refused.attachment_id, confirmed.ack_confirmed.ack_floor) == (1, 1)
 
     with_world(scenario)
 
 
-def test_a_stream_that_makes_no_sense_ends() -> None:
+def test_a_frame_that_makes_no_sense_is_refused_and_the_stream_goes_on() -> None:
     async def scenario(world: World) -> None:
         epoch = await world.device("phone")
-        for commands in (
-            [],
-            [Command()],
-            [attach(1, "phone", epoch), attach(1, "phone", epoch)],
-        ):
-            receiving = world.receive()
+        await world.send()
+        receiving = world.receive()
+        receiving.say(attach(1, "phone", epoch))
+        await receiving.events("attached", "delivery")
+        for commands, about in (([], 0), ([Command()], 0), ([attach(1, "phone", epoch)], 1)):
             receiving.say(*commands)
-            with pytest.raises(grpc.aio.AioRpcError) as failed:
-                await receiving.end()
-            assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            (refused,) = await receiving.events("command_refused")
+            assert refused.attachment_id == about
+            assert refused.command_refused.reason == "INVALID_ARGUMENT"
+        receiving.say(acknowledge(1, 1))
+        await receiving.events("ack_confirmed")
 
     with_world(scenario)
 
