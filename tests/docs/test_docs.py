@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
 from kvraft.testing import LocalCluster
-from tests.docs.blocks import PAGES, PROSE, blocks_of
+from tests.docs.blocks import PAGES, PROSE, ROOT, blocks_of
 from tests.docs.running import Page, commands_of, looks_like
 
 
@@ -36,6 +37,9 @@ NOT_RUN = {
     "README.md: the cluster is there",
     "README.md: the demo has a test of its own",
     "README.md: this is it",
+    "deploying.md: it installs, as make install does",
+    "languages.md: needs Go's protoc plugins",
+    "languages.md: needs grpcurl",
     "operations.md: every test of a cluster does",
     "operations.md: tests/cluster/test_dev.py does",
     "transactions.md: needs grpcurl",
@@ -75,3 +79,28 @@ def test_commands_have_their_output() -> None:
 )
 def test_output_looks_like_what_is_shown(shown: str, printed: str, is_like: bool) -> None:
     assert looks_like(shown, printed) is is_like
+
+
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    broken = []
+    for path, anchor in LINK.findall(page.read_text()):
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() or (anchor and anchor not in anchors_of(target)):
+            broken.append(f"{path}#{anchor}")
+    assert broken == []
+
+
+def anchors_of(page: Path) -> set[str]:
+    """The headings of a page as they stand in a link."""
+    headings = HEADING.findall(page.read_text())
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert [page.name for page in PAGES[1:] if f"({page.name}" not in index and page.name != "index.md"] == []
