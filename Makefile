@@ -6,8 +6,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PROTOS := $(wildcard protos/kvraft/v1/*.proto)
 PROTOC := $(BIN)/python -m grpc_tools.protoc -I protos
-BUF_VERSION := 1.75.0
-BUF := .tools/node_modules/.bin/buf
+# What the contract must stay compatible with: the last release, or main while there is none.
+BASE ?= $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-parse --verify --quiet origin/main || echo main)
 
 .DEFAULT_GOAL := help
 
@@ -39,12 +39,15 @@ protos-check: install ## prove that kvraft/v1 is what protos/ makes
 	diff -r --exclude=__init__.py --exclude=__pycache__ $$tmp/kvraft/v1 kvraft/v1 \
 	|| { echo "kvraft/v1 is not current: run make protos" >&2; exit 1; }
 
-$(BUF):
-	npm install --silent --no-audit --no-fund --prefix .tools @bufbuild/buf@$(BUF_VERSION)
-
 .PHONY: protos-lint
-protos-lint: $(BUF) ## buf's STANDARD lint over protos/ (needs npm)
-	cd protos && ../$(BUF) lint
+protos-lint: install ## buf's STANDARD lint over protos/
+	cd protos && ../$(BIN)/buf lint
+
+.PHONY: protos-breaking
+protos-breaking: install ## prove that clients of the last release (BASE=...) can speak with this one
+	@tmp=$$(mktemp -d) && trap 'rm -rf $$tmp' EXIT && \
+	git archive $(BASE) protos | tar -x -C $$tmp && \
+	cd protos && ../$(BIN)/buf breaking --against $$tmp/protos
 
 .PHONY: fmt
 fmt: install ## format the code
@@ -121,8 +124,8 @@ scale: install ## what does not stay flat: USERS=1000000, or several sizes
 	$(BIN)/python -m bench.scale $(foreach users,$(USERS),--users=$(users))
 
 .PHONY: check
-check: lint types protos-check protos-lint ## all read-only checks
+check: lint types protos-check protos-lint protos-breaking ## all read-only checks
 
 .PHONY: clean
 clean: ## remove what was made, except data
-	rm -rf $(VENV) .tools dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
