@@ -14,7 +14,9 @@ from typing import Any, cast
 import grpc
 from google.protobuf.message import Message
 
-from kvraft.client.errors import DeadlineExceeded, KvraftError
+from kvraft.client.arguments import checked
+from kvraft.client.endpoint import answer
+from kvraft.client.errors import KvraftError
 from kvraft.client.failover import Failover
 from kvraft.client.listing import PAGE_SIZE, Listing
 from kvraft.client.method import Method, ResponseT
@@ -199,6 +201,7 @@ class StateCheck:
                 )
 
 
+@checked
 class Admin:
     """`client.admin`. Every method raises KvraftError."""
 
@@ -279,18 +282,11 @@ async def _stream(
         try:
             while True:
                 # Cancels the call only when a node hangs, which ends this stream anyway.
-                async with asyncio.timeout(failover.timeout_s):
-                    response = await call.read()
+                response = await answer(call.read(), failover.timeout_s)
                 if response is grpc.aio.EOF:
                     return
                 has_begun = True
                 yield cast(ResponseT, response)
-        except TimeoutError:
-            error = DeadlineExceeded(
-                f"{method.name} at {endpoint.address} brought nothing in time [DEADLINE_EXCEEDED]. "
-                "Retry, or give a longer timeout.",
-                reason="DEADLINE_EXCEEDED",
-            )
         except grpc.aio.AioRpcError as status:
             error = error_of_attempt(status, method, endpoint.address)
         finally:

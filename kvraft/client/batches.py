@@ -14,36 +14,47 @@ ResultT = TypeVar("ResultT")
 _Header = common_pb2.ResponseHeader
 
 
-class _Call(Generic[ResultT]):
+class Call(Generic[ResultT]):
     """Somebody waits."""
 
-    __slots__ = ("done", "ends_at_s", "name")
+    __slots__ = ("batch", "done", "ends_at_s", "name", "timeout_s")
 
-    def __init__(self, name: str, ends_at_s: float) -> None:
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, now_s: float, timeout_s: float) -> None:
         self.name = name
         """Of the RPC it would be by itself."""
-        self.ends_at_s = ends_at_s
-        self.done: asyncio.Future[tuple[_Header, ResultT]] = asyncio.get_running_loop().create_future()
+        self.timeout_s = timeout_s
+        self.ends_at_s = now_s + timeout_s
+        self.batch: Batch | None = None
+        """In which it is under way."""
+        self.done: asyncio.Future[tuple[_Header, ResultT]] = loop.create_future()
 
     def answer(self, header: _Header, result: ResultT) -> None:
+        self.batch = None
         if not self.done.done():
             self.done.set_result((header, result))
 
     def fail(self, error: BaseException) -> None:
+        self.batch = None
         if not self.done.done():
             self.done.set_exception(error)
 
 
-class WriteCall(_Call[pipeline_pb2.WriteResult]):
+class WriteCall(Call[pipeline_pb2.WriteResult]):
     """A command."""
 
-    __slots__ = ("command", "size_bytes", "was_sent")
+    __slots__ = ("command", "size_bytes")
 
-    def __init__(self, command: pipeline_pb2.WriteCommand, name: str, ends_at_s: float) -> None:
-        super().__init__(name, ends_at_s)
+    def __init__(
+        self,
+        command: pipeline_pb2.WriteCommand,
+        name: str,
+        loop: asyncio.AbstractEventLoop,
+        now_s: float,
+        timeout_s: float,
+    ) -> None:
+        super().__init__(name, loop, now_s, timeout_s)
         self.command = command
         self.size_bytes = command.ByteSize()
-        self.was_sent = False
 
     @property
     def grows_state(self) -> bool:
@@ -51,13 +62,20 @@ class WriteCall(_Call[pipeline_pb2.WriteResult]):
         return self.command.WhichOneof("command") not in ("delete", "delete_range")
 
 
-class ReadCall(_Call[pipeline_pb2.ReadResult]):
+class ReadCall(Call[pipeline_pb2.ReadResult]):
     """A look at one key."""
 
     __slots__ = ("consistency", "key")
 
-    def __init__(self, key: bytes, consistency: common_pb2.Consistency, ends_at_s: float) -> None:
-        super().__init__("Get", ends_at_s)
+    def __init__(
+        self,
+        key: bytes,
+        consistency: common_pb2.Consistency,
+        loop: asyncio.AbstractEventLoop,
+        now_s: float,
+        timeout_s: float,
+    ) -> None:
+        super().__init__("Get", loop, now_s, timeout_s)
         self.key = key
         self.consistency = consistency
 
@@ -70,13 +88,11 @@ class Batch(ABC):
 
     def __init__(self, tag: int) -> None:
         self.tag = tag
-        self.sent_at_s = 0.0
         self.maybe_applied = False
         """Whether some attempt may have been applied, or may still be."""
 
-    def sent(self, now_s: float) -> None:
+    def sent(self) -> None:
         """It leaves now."""
-        self.sent_at_s = now_s
         self.maybe_applied = self.writes
 
     @abstractmethod
@@ -116,11 +132,6 @@ class WriteBatch(Batch):
         self._request.writes.request_id.client_id = client_id
         self._request.writes.request_id.sequence = sequence
         self._request.writes.commands.extend([call.command for call in calls])
-
-    def sent(self, now_s: float) -> None:
-        super().sent(now_s)
-        for call in self.calls:
-            call.was_sent = True
 
     def lost(self) -> None:
         self._earlier_maybe_applied = self.maybe_applied

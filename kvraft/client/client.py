@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from kvraft.client.arguments import checked
 from kvraft.client.failover import Failover
 from kvraft.client.lazily import lazily
 from kvraft.client.pipeline import Pipeline
@@ -18,21 +20,59 @@ if TYPE_CHECKING:
     from kvraft.client.kv import Kv
     from kvraft.client.lease import Leases
     from kvraft.client.messages import Messages
+    from kvraft.client.receive_stream import ReceiveStream
     from kvraft.client.recipes import Barrier, Election, Lock
     from kvraft.client.sessions import Sessions
 
 
+class _Shared:
+    """What a client and those that it made with another timeout have in common."""
+
+    def __init__(self, failover: Failover) -> None:
+        self._failover = failover
+
+    @lazily
+    def receive_stream(self) -> ReceiveStream:
+        """Over which all devices receive."""
+        from kvraft.client.receive_stream import ReceiveStream
+
+        return ReceiveStream(self._failover)
+
+    async def close(self) -> None:
+        """Ends what receives."""
+        if "receive_stream" in self.__dict__:
+            await self.receive_stream.close()
+
+
+@checked
 class Client:
     """A client of one cluster, for one event loop.
 
-    `endpoints` is "host:port,host:port,...", some or all of the nodes; `timeout_s` is what a call
-    may take with all its repetitions. Connects with the first call. Raises ValueError.
+    `endpoints` is "host:port,host:port,...", or a list of such, some or all of the nodes; `timeout_s` is
+    what a call may take with all its repetitions, `with_timeout` makes it another. Connects with the first
+    call.
+
+    It belongs to the process that made it and to the event loop of its first call: in another one every call
+    raises RuntimeError. A process that was forked from one that had used a client can have none.
+    Raises TypeError, ValueError, RuntimeError.
     """
 
-    def __init__(self, endpoints: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, endpoints: str | Sequence[str], *, timeout_s: float = 5.0) -> None:
         self._failover = Failover(endpoints, timeout_s)
         self._pipeline = Pipeline(self._failover)
         self._releases = Releases(timeout_s)
+        self._shared = _Shared(self._failover)
+
+    def with_timeout(self, timeout_s: float) -> Self:
+        """The same client for calls that may take another time, over the same connections:
+        `await client.with_timeout(0.5).kv.get(b"key")`. It costs a few microseconds; keep it where it is used
+        often. Closing either closes both. Raises ValueError."""
+        other = object.__new__(type(self))
+        other._failover = self._failover.with_timeout(timeout_s)
+        other._pipeline = self._pipeline.with_timeout(timeout_s)
+        other._releases = self._releases
+        other._shared = self._shared
+        return other
 
     @lazily
     def kv(self) -> Kv:
@@ -74,7 +114,9 @@ class Client:
         """Messages and queues."""
         from kvraft.client.messages import Messages
 
-        return Messages(self._failover, self._pipeline, self.sessions, self._releases)
+        return Messages(
+            self._failover, self._pipeline, self.sessions, self._shared.receive_stream, self._releases
+        )
 
     @lazily
     def admin(self) -> Admin:
@@ -115,11 +157,17 @@ class Client:
 
     async def close(self) -> None:
         """Gives back what is held (leases, locks, leaderships, sessions of gateways), ends the calls under
-        way and disconnects. May be repeated."""
-        if self._failover.is_closed:
+        way and disconnects. May be repeated. In a forked process, or after the end of
+        its event loop, there is nothing left to disconnect. Raises RuntimeError in another event loop while
+        its own runs."""
+        binding = self._failover.binding
+        if binding.is_closed:
             return
-        if "messages" in self.__dict__:
-            await self.messages.close()
+        if binding.is_gone:
+            binding.close()
+            return
+        binding.check()
+        await self._shared.close()
         await self._releases.close()
         await self._pipeline.close()
         await self._failover.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from kvraft.client.arguments import checked
 from kvraft.client.errors import KvraftError
 from kvraft.client.failover import Failover
 from kvraft.client.method import Method
@@ -13,6 +14,7 @@ from kvraft.v1 import cluster_pb2
 _STATUS = Method("/kvraft.v1.ClusterService/Status", cluster_pb2.StatusResponse.FromString)
 
 
+@checked
 class Cluster:
     """`client.cluster`. Answers come whether or not there is a leader."""
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
+from kvraft.client.arguments import checked
 from kvraft.client.keys import KeyRange
 from kvraft.v1 import kv_pb2
 
 OperandT = TypeVar("OperandT", bytes, int)
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Compare:
     """Something that must hold of a key, or of every key of a range that exists (then it also holds where

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from kvraft.client.arguments import checked
 from kvraft.client.failover import Failover
 from kvraft.client.keep import KEEP, Keep
 from kvraft.client.listing import PAGE_SIZE, Listing
@@ -55,6 +56,7 @@ class Contact:
         )
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContactUpdate:
     """What to set of a contact, which is created if it does not exist; at least one field. What is not given
@@ -190,6 +192,7 @@ class BlockedPage:
     """Token of the next page; empty on the last one."""
 
 
+@checked
 class Contacts:
     """`client.contacts`. Every method raises KvraftError; NotFound where there is no such user: nobody has
     registered a device for them."""

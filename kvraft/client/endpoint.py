@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
+from kvraft.client.binding import PROCESS
 from kvraft.client.method import Method, ResponseT, serialize
 
+AnswerT = TypeVar("AnswerT")
+
+_LATE_S = 0.2
+"""How much later than gRPC's deadline, which counts by the wall clock, this process's own is."""
 _MESSAGE_BYTES_MAX = 4 * 1024 * 1024
 # What gRPC counts beside the request that the server's limit is about.
 _MESSAGE_MARGIN_BYTES = 64 * 1024
@@ -24,6 +31,8 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A name whose address has changed is looked up again within a second; by default within 30.
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
     # A half-open connection is noticed after 15 seconds. Matches what the server permits.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
@@ -34,9 +43,10 @@ CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 
-def parse_endpoints(text: str) -> tuple[str, ...]:
-    """The addresses of a list like "host:port,[::1]:port"; `http://` before one may be there, as etcd has it.
-    Raises ValueError."""
+def parse_endpoints(given: str | Sequence[str]) -> tuple[str, ...]:
+    """The addresses of "host:port,[::1]:port", or of a list of such; `http://` before one may be there, as
+    etcd has it. Raises ValueError."""
+    text = given if isinstance(given, str) else ",".join(given)
     if "https://" in text:
         raise ValueError(f"{text!r}: the client port speaks no TLS: write host:port,host:port,...")
     endpoints = tuple(part.strip().removeprefix("http://").removesuffix("/") for part in text.split(","))
@@ -58,11 +68,10 @@ class Endpoint:
         self.address = address
         self._channel: grpc.aio.Channel | None = None
 
-    def unary(
-        self, method: Method[ResponseT], request: Message, timeout_s: float
-    ) -> grpc.aio.UnaryUnaryCall[Message, ResponseT]:
+    async def unary(self, method: Method[ResponseT], request: Message, timeout_s: float) -> ResponseT:
+        """Raises AioRpcError, within `timeout_s` and a moment."""
         call = self._connected().unary_unary(method.path, serialize, method.parse)
-        return call(request, timeout=timeout_s)
+        return await answer(call(request, timeout=timeout_s), timeout_s + _LATE_S)
 
     def stream(
         self, method: Method[ResponseT], request: Message
@@ -86,4 +95,25 @@ class Endpoint:
     def _connected(self) -> grpc.aio.Channel:
         if self._channel is None:
             self._channel = grpc.aio.insecure_channel(self.address, options=CHANNEL_OPTIONS)
+            PROCESS.connected(self._channel)
         return self._channel
+
+
+async def answer(call: Awaitable[AnswerT], timeout_s: float) -> AnswerT:
+    """What a call, or a read of a stream, brings. Raises AioRpcError, also for what has nothing to do with
+    the node: DEADLINE_EXCEEDED after `timeout_s` by the loop's own clock, UNAVAILABLE when somebody
+    cancelled gRPC's own tasks."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await call
+    except TimeoutError:
+        raise _failed(grpc.StatusCode.DEADLINE_EXCEEDED, "nothing came in time") from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _failed(grpc.StatusCode.UNAVAILABLE, "the call was cancelled in this process") from None
+
+
+def _failed(code: grpc.StatusCode, details: str) -> grpc.aio.AioRpcError:
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), grpc.aio.Metadata(), details)

@@ -8,31 +8,48 @@ attempt whose outcome is unknown leaves that of the call unknown, however the ne
 
 from __future__ import annotations
 
+import copy
 import random
+from collections.abc import Sequence
 
 import grpc
 from google.protobuf.message import Message
 
+from kvraft.client.binding import Binding
 from kvraft.client.endpoint import Endpoint, parse_endpoints
-from kvraft.client.errors import ClientClosed, DeadlineExceeded, KvraftError, OutcomeUnknown, Unavailable
+from kvraft.client.errors import DeadlineExceeded, KvraftError, OutcomeUnknown, Unavailable
 from kvraft.client.method import Method, ResponseT
 from kvraft.client.pacing import Pacing
 from kvraft.client.status import error_of_attempt, in_doubt
 
 
+class _InUse:
+    """The endpoint to go to, for all calls of a client, whatever time they have."""
+
+    __slots__ = ("index",)
+
+    def __init__(self) -> None:
+        self.index = 0
+
+
 class Failover:
     """The endpoints of a cluster, and the one in use."""
 
-    __slots__ = ("_closed", "_endpoints", "_in_use", "chance", "timeout_s")
+    __slots__ = ("_endpoints", "_in_use", "binding", "chance", "timeout_s")
 
-    def __init__(self, endpoints: str, timeout_s: float) -> None:
-        if timeout_s <= 0:
-            raise ValueError(f"timeout_s is {timeout_s}: give the seconds a call may take")
+    def __init__(self, endpoints: str | Sequence[str], timeout_s: float) -> None:
+        """Raises ValueError; RuntimeError in a process that can have no client."""
         self._endpoints = tuple(map(Endpoint, parse_endpoints(endpoints)))
-        self._in_use = 0
+        self._in_use = _InUse()
+        self.binding = Binding()
         self.chance = random.Random()
-        self._closed = False
-        self.timeout_s = timeout_s
+        self.timeout_s = _timeout(timeout_s)
+
+    def with_timeout(self, timeout_s: float) -> Failover:
+        """The same for calls that may take another time. Raises ValueError."""
+        other = copy.copy(self)
+        other.timeout_s = _timeout(timeout_s)
+        return other
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -42,19 +59,20 @@ class Failover:
     def endpoints(self) -> tuple[Endpoint, ...]:
         """All of them, the one in use first."""
         self.check_open()
-        return self._endpoints[self._in_use :] + self._endpoints[: self._in_use]
+        return self._endpoints[self._in_use.index :] + self._endpoints[: self._in_use.index]
 
     @property
     def endpoint(self) -> Endpoint:
         """Where to send the next attempt."""
         self.check_open()
-        return self._endpoints[self._in_use]
+        return self._endpoints[self._in_use.index]
 
     def pacing(self) -> Pacing:
         return Pacing(self.timeout_s, len(self._endpoints), self.chance)
 
     async def call(self, method: Method[ResponseT], request: Message) -> ResponseT:
         """Raises KvraftError."""
+        self.check_open()
         pacing = self.pacing()
         maybe_applied = False
         while True:
@@ -83,7 +101,7 @@ class Failover:
 
     async def attempt(self, method: Method[ResponseT], request: Message, timeout_s: float) -> ResponseT:
         """One attempt at the endpoint in use. Raises KvraftError."""
-        endpoint = self._endpoints[self._in_use]
+        endpoint = self._endpoints[self._in_use.index]
         try:
             return await endpoint.unary(method, request, timeout_s)
         except grpc.aio.AioRpcError as status:
@@ -91,12 +109,12 @@ class Failover:
 
     def use(self, address: str) -> None:
         """The endpoint to go to from now on; one of the addresses."""
-        self._in_use = self.addresses.index(address)
+        self._in_use.index = self.addresses.index(address)
 
     def leave(self, endpoint: Endpoint) -> None:
         """This one does not work: the next one, unless another call has left it already."""
-        if endpoint is self._endpoints[self._in_use]:
-            self._in_use = (self._in_use + 1) % len(self._endpoints)
+        if endpoint is self._endpoints[self._in_use.index]:
+            self._in_use.index = (self._in_use.index + 1) % len(self._endpoints)
 
     async def before_next(
         self, error: KvraftError, endpoint: Endpoint, pacing: Pacing, *, repeatable: bool = True
@@ -110,16 +128,17 @@ class Failover:
             raise error
         await pacing.pause(error)
 
-    @property
-    def is_closed(self) -> bool:
-        return self._closed
-
     async def close(self) -> None:
-        self._closed = True
+        self.binding.close()
         for endpoint in self._endpoints:
             await endpoint.close()
 
     def check_open(self) -> None:
-        """Raises ClientClosed."""
-        if self._closed:
-            raise ClientClosed
+        """Raises ClientClosed; RuntimeError in another event loop, or after a fork."""
+        self.binding.check()
+
+
+def _timeout(timeout_s: float) -> float:
+    if timeout_s <= 0:
+        raise ValueError(f"timeout_s is {timeout_s}: give the seconds a call may take")
+    return timeout_s

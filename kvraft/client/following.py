@@ -7,7 +7,6 @@ when it is whole.
 
 from __future__ import annotations
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterator
 from typing import ClassVar, Generic, Protocol, TypeVar
@@ -15,8 +14,8 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from kvraft.client.endpoint import Endpoint
-from kvraft.client.errors import Compacted, DeadlineExceeded, KvraftError, Unavailable
+from kvraft.client.endpoint import Endpoint, answer
+from kvraft.client.errors import Compacted, KvraftError, Unavailable
 from kvraft.client.failover import Failover
 from kvraft.client.status import error_from_status
 from kvraft.v1 import kv_pb2, session_pb2
@@ -105,8 +104,8 @@ async def follow(
         try:
             while True:
                 # Cancels the call only when a node hangs, which is left then.
-                async with asyncio.timeout(SILENCE_S_MAX if began else pacing.attempt_s(repeatable=True)):
-                    response = await call.read()
+                patience_s = SILENCE_S_MAX if began else pacing.attempt_s(repeatable=True)
+                response = await answer(call.read(), patience_s)
                 # The stubs have no common base for the two.
                 if not isinstance(response, feed.response_type):
                     error = _unavailable(feed, endpoint, "the stream ended")
@@ -125,12 +124,6 @@ async def follow(
                 if not is_first and not response.header.leader_id:
                     error = _unavailable(feed, endpoint, "the node has lost its leader, and may be behind")
                     break
-        except TimeoutError:
-            error = DeadlineExceeded(
-                f"{feed.name} at {endpoint.address} said nothing in time [DEADLINE_EXCEEDED]. "
-                "Retry, or give a longer timeout.",
-                reason="DEADLINE_EXCEEDED",
-            )
         except grpc.aio.AioRpcError as status:
             error = error_from_status(status, call=feed.name, writes=False, endpoint=endpoint.address)
             if error.reason == "SLOW_CONSUMER":

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from kvraft.client.arguments import checked
 from kvraft.client.held_lease import HeldLease
 from kvraft.client.releases import Releases
 from kvraft.client.session_results import OpenMode, Session
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kvraft.client.sessions import Sessions
 
 
+@checked
 class Gateway:
     """Holds a lease while its block runs, and opens sessions that end with it.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from kvraft.client.arguments import checked
 from kvraft.client.failover import Failover
 from kvraft.client.keep import KEEP, Keep
 from kvraft.client.listing import PAGE_SIZE, Listing
@@ -152,6 +153,7 @@ class UserGroupPage:
     """Token of the next page; empty on the last one."""
 
 
+@checked
 class Groups:
     """`client.groups`. Every method raises KvraftError; NotFound where there is no such group, and
     PermissionDenied (NOT_ADMIN, NOT_MEMBER) where the `actor_id` may not do it. Without one it is the

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kvraft.client.arguments import checked
 from kvraft.v1 import kv_pb2
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class KeyRange:
     """The keys from `start` up to and without `end`, compared as unsigned bytes."""

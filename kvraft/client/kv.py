@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kvraft.client.arguments import checked
 from kvraft.client.compare import Compare
 from kvraft.client.failover import Failover
 from kvraft.client.keys import KeyRange
@@ -34,6 +35,7 @@ _RANGE = Method("/kvraft.v1.KvService/Range", kv_pb2.RangeResponse.FromString)
 EVERY_KEY = KeyRange()
 
 
+@checked
 class Kv:
     """`client.kv`. Keys are 1 to 480 bytes, values at most 1 MiB, a call at most 4 MiB; keys sort as
     unsigned bytes. Every method raises KvraftError.

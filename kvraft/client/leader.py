@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from kvraft.client.background import BackgroundTask
 from kvraft.client.errors import KvraftError
 from kvraft.client.failover import Failover
 from kvraft.client.method import Method
@@ -16,13 +15,14 @@ ASK_S = 1.0
 class LeaderFinder:
     """Asks a node that is not the leader where the leader serves, once for each leader."""
 
-    __slots__ = ("_asked", "_asking", "_failover", "_found")
+    __slots__ = ("_asked", "_asked_at", "_asking", "_failover", "_found")
 
     def __init__(self, failover: Failover) -> None:
         self._failover = failover
         self._asked: tuple[int, int] | None = None
         """Term and leader."""
-        self._asking: asyncio.Task[None] | None = None
+        self._asking = BackgroundTask("kvraft-find-leader", self._ask, self._ended)
+        self._asked_at = ""
         self._found: str | None = None
 
     @property
@@ -35,9 +35,10 @@ class LeaderFinder:
         leader = (header.term, header.leader_id)
         if header.leader_id in (0, header.member_id) or leader == self._asked:
             return
-        if len(self._failover.addresses) > 1 and self._asking is None:
+        if len(self._failover.addresses) > 1 and not self._asking.is_running:
             self._asked = leader
-            self._asking = asyncio.create_task(self._ask(header.leader_id, address))
+            self._asked_at = address
+            self._asking.want()
 
     def move(self) -> bool:
         """Goes to the leader, if it was found elsewhere."""
@@ -49,16 +50,20 @@ class LeaderFinder:
 
     def close(self) -> None:
         """Asks no more."""
-        if self._asking is not None:
-            self._asking.cancel()
+        self._asking.cancel()
 
-    async def _ask(self, leader_id: int, address: str) -> None:
+    async def _ask(self) -> None:
+        assert self._asked is not None
+        (_, leader_id), address = self._asked, self._asked_at
         try:
             status = await self._failover.attempt(_STATUS, cluster_pb2.StatusRequest(), ASK_S)
         except KvraftError:
             return
-        finally:
-            self._asking = None
         for member in status.members:
             if member.id == leader_id and member.client_address in self._failover.addresses:
                 self._found = member.client_address if member.client_address != address else None
+
+    def _ended(self, failure: BaseException | None) -> None:
+        """Who was interrupted asks again at the next occasion."""
+        if failure is not None:
+            self._asked = None

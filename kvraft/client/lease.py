@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kvraft.client.arguments import checked
 from kvraft.client.errors import DeadlineExceeded, OutcomeUnknown, Unavailable
 from kvraft.client.failover import Failover
 from kvraft.client.held_lease import HeldLease
@@ -87,6 +88,7 @@ class LeasePage:
     """Token of the next page; empty on the last one."""
 
 
+@checked
 class Leases:
     """`client.lease`. Every method raises KvraftError; LeaseNotFound where there is no such lease."""
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from kvraft.client.arguments import checked
 from kvraft.v1 import message_pb2
 
 
@@ -149,6 +150,7 @@ class Delivery:
         )
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingMessage:
     """A message that is to be sent: to a user (`to`) or a group, with a `text` or a `payload`."""

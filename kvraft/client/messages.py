@@ -8,6 +8,7 @@ from datetime import datetime
 
 import grpc.aio
 
+from kvraft.client.arguments import checked
 from kvraft.client.errors import (
     FailedPrecondition,
     KvraftError,
@@ -15,7 +16,6 @@ from kvraft.client.errors import (
     Unavailable,
 )
 from kvraft.client.failover import Failover
-from kvraft.client.leader_endpoint import LeaderEndpoint
 from kvraft.client.limits import LEASE_TTL_S_MAX, LEASE_TTL_S_MIN, check_number
 from kvraft.client.listing import PAGE_SIZE, Listing
 from kvraft.client.message import ContentType, Delivery, Media, OutgoingMessage
@@ -60,20 +60,26 @@ _QUEUES = Method(_SERVICE + "ListQueues", message_pb2.ListQueuesResponse.FromStr
 _DEAD = Method(_SERVICE + "ListDeadLetters", message_pb2.ListDeadLettersResponse.FromString)
 
 
+@checked
 class Messages:
     """`client.messages`. Every method raises KvraftError."""
 
     __slots__ = ("_failover", "_leader", "_pipeline", "_releases", "_sessions", "_stream")
 
     def __init__(
-        self, failover: Failover, pipeline: Pipeline, sessions: Sessions, releases: Releases
+        self,
+        failover: Failover,
+        pipeline: Pipeline,
+        sessions: Sessions,
+        stream: ReceiveStream,
+        releases: Releases,
     ) -> None:
         self._failover = failover
         self._releases = releases
         self._pipeline = pipeline
         self._sessions = sessions
-        self._leader = LeaderEndpoint(failover)
-        self._stream = ReceiveStream(failover, self._leader)
+        self._leader = stream.leader
+        self._stream = stream
 
     # --- sending ------------------------------------------------------------------------------
 
@@ -400,8 +406,3 @@ class Messages:
         request = message_pb2.DeleteDeadLettersRequest(user_id=user_id, device_id=device_id, seqs=seqs)
         header, response = await write(self._pipeline, "delete_dead_letters", request)
         return DeleteDeadLettersResult(header, response.deleted)
-
-    async def close(self) -> None:
-        """Ends what receives."""
-        await self._stream.close()
-        await self._leader.close()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kvraft.client.arguments import checked
 from kvraft.client.keys import KeyRange
 from kvraft.v1 import kv_pb2
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Put:
     """Store a value."""
@@ -28,6 +30,7 @@ class Put:
         return kv_pb2.WriteOperation(put=put)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Delete:
     """Delete a key."""
@@ -43,6 +46,7 @@ class Delete:
         return kv_pb2.WriteOperation(delete=kv_pb2.DeleteOperation(key=self.key))
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class DeleteRange:
     """Delete the first `limit` keys of a range, in a transaction. All of them together delete at most 10,000
@@ -52,6 +56,7 @@ class DeleteRange:
     limit: int = 10_000
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Get:
     """Read a key, in a transaction."""
@@ -60,6 +65,7 @@ class Get:
     """1 to 480 bytes."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Range:
     """Read the first `limit` keys of a range, in a transaction."""

@@ -6,6 +6,7 @@ import asyncio
 import random
 
 from kvraft.client.errors import KvraftError
+from kvraft.client.status import UNIMPLEMENTED
 
 _PAUSE_MIN_S = 0.05
 _PAUSE_MAX_S = 1.0
@@ -31,6 +32,7 @@ class Pacing:
         "_ends_at_s",
         "_failed",
         "_failures",
+        "_strangers",
     )
 
     def __init__(self, timeout_s: float, endpoint_count: int, chance: random.Random) -> None:
@@ -41,6 +43,8 @@ class Pacing:
         self._attempt_min_s = max(0.05, timeout_s / 10)
         self._endpoint_count = endpoint_count
         self._failures = 0
+        self._strangers = 0
+        """How many endpoints in a row do not serve clients."""
         self._failed: KvraftError | None = None
         self._chance = chance
 
@@ -54,12 +58,13 @@ class Pacing:
         return self.left_s if not repeatable or self._endpoint_count == 1 else self.left_s / 2
 
     async def pause(self, error: KvraftError) -> None:
-        """Waits, once per round over the endpoints. Raises if no time is left to try again: `error`, or
-        what went wrong before it."""
+        """Waits, once per round over the endpoints. Raises if no time is left to try again, or all of them
+        are no kvraft nodes: `error`, or what went wrong before it."""
         # An attempt that the deadline cut short says less than one that failed by itself.
         if self._failed is None or error.reason != "DEADLINE_EXCEEDED":
             self._failed = error
-        if self.left_s <= self._attempt_min_s:
+        self._strangers = self._strangers + 1 if error.reason == UNIMPLEMENTED else 0
+        if self.left_s <= self._attempt_min_s or self._strangers == self._endpoint_count:
             raise self._failed
         self._failures += 1
         if self._failures % self._endpoint_count == 0:

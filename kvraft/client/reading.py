@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from kvraft.client.arguments import checked
 from kvraft.v1 import common_pb2
 
 
@@ -13,6 +14,7 @@ class Linearizable:
     """Sees every write that was acknowledged before the read began (Raft dissertation 6.4)."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class AtLeast:
     """Sees at least `revision`, such as that of an own write; needs no leader. Waits for the

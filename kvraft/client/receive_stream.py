@@ -67,9 +67,9 @@ class Attachable(Protocol):
 class ReceiveStream:
     """Keeps the stream open as long as a device wants to be attached."""
 
-    def __init__(self, failover: Failover, leader: LeaderEndpoint) -> None:
+    def __init__(self, failover: Failover) -> None:
         self._failover = failover
-        self._leader = leader
+        self.leader = LeaderEndpoint(failover)
         self._devices: dict[int, Attachable] = {}
         self._next_id = 1
         self._due: dict[int, None] = {}
@@ -121,6 +121,7 @@ class ReceiveStream:
             device.fail(closed)
         if runner is not None:
             await asyncio.wait((runner,))
+        await self.leader.close()
 
     def _ran(self, runner: asyncio.Task[None]) -> None:
         """Nothing ends it but that no device is left: whatever else did is a bug, of which receivers must
@@ -136,7 +137,7 @@ class ReceiveStream:
     async def _run(self) -> None:
         pacing = self._failover.pacing()
         while self._devices:
-            endpoint = await self._leader.find()
+            endpoint = await self.leader.find()
             error: KvraftError
             if endpoint is None:
                 error = Unavailable(
@@ -145,7 +146,7 @@ class ReceiveStream:
                     reason="NO_LEADER",
                 )
             else:
-                listening = self._listening = _Listening(self, self._leader, endpoint, pacing)
+                listening = self._listening = _Listening(self, self.leader, endpoint, pacing)
                 try:
                     error = await listening.run()
                 except grpc.aio.AioRpcError as status:
@@ -153,7 +154,7 @@ class ReceiveStream:
                         status, call="ReceiveMessages", writes=False, endpoint=endpoint.address
                     )
                 pacing = listening.pacing
-                self._leader.lost(endpoint)
+                self.leader.lost(endpoint)
             if not isinstance(error, Unavailable | DeadlineExceeded | OutcomeUnknown):
                 self._fail_all(error)
                 continue

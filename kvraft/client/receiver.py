@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from typing import Protocol
 
+from kvraft.client.arguments import checked
 from kvraft.client.errors import (
     Aborted,
     ClientClosed,
@@ -68,6 +69,7 @@ class DeviceSession(Protocol):
         ...
 
 
+@checked
 class ReceivedMessage:
     """A message that was handed out. It stays in the queue until it is acknowledged."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
+from kvraft.client.arguments import checked
 from kvraft.client.failover import Failover
 from kvraft.client.gateway import Gateway
 from kvraft.client.lease import Leases
@@ -46,6 +47,7 @@ _MODES = {
 }
 
 
+@checked
 class Sessions:
     """`client.sessions`. Every method raises KvraftError; NotFound where there is no such user
     (USER_NOT_FOUND), device (DEVICE_NOT_FOUND) or session (SESSION_NOT_FOUND)."""

@@ -43,6 +43,11 @@ from kvraft.v1 import pipeline_pb2
 
 DOMAIN = "kvraft"
 
+UNIMPLEMENTED = "UNIMPLEMENTED"
+"""The reason where nothing serves kvraft's clients."""
+NOT_SENT = frozenset({"CONNECT_FAILED", UNIMPLEMENTED})
+"""Reasons for which no request of a stream can have reached a service."""
+
 # What gRPC's asyncio layer says of a call that broke before its status was known.
 _CORE_FAILED = "Internal error from Core"
 # gRPC says so when no connection could be made, or no address be found, to send the call over.
@@ -61,7 +66,8 @@ _ADVICE = {
     "NO_SPACE": "Free disk space, or delete keys; reads and deletes go on.",
     "REVISION_NOT_REACHED": "Wait longer, or read linearizably.",
     "MESSAGE_TOO_LARGE": "Send at most 4 MiB in one call.",
-    "UNIMPLEMENTED": "Check that the address is that of a kvraft client port, of this version or newer.",
+    UNIMPLEMENTED: "Nothing at this address serves kvraft's clients: it looks like a peer port, another "
+    "program, or a node of an older version. Give the client addresses of the nodes.",
 }
 _IN_DOUBT = {
     True: "It may have been applied: read before writing again.",
@@ -129,7 +135,14 @@ def error_of_batch(
         retry_after_s=error.retry_after_ms / 1000 if error.retry_after_ms else None,
         violations=(FieldViolation(field.removeprefix(f"{_snake(call)}."), error.message),) if field else (),
     )
-    return _error(_CODES[error.code], error.message, details, call=call, writes=writes, endpoint=endpoint)
+    return _error(
+        _CODES.get(error.code, grpc.StatusCode.UNKNOWN),
+        error.message,
+        details,
+        call=call,
+        writes=writes,
+        endpoint=endpoint,
+    )
 
 
 def _error(
@@ -190,6 +203,7 @@ _OUTCOME_CODES = frozenset(
         grpc.StatusCode.CANCELLED,
         grpc.StatusCode.DEADLINE_EXCEEDED,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
+        grpc.StatusCode.UNIMPLEMENTED,
     }
 )
 """Codes after which `applied` alone decides between OutcomeUnknown and the class of the code."""
@@ -208,6 +222,8 @@ def _of_transport(code: grpc.StatusCode, text: str) -> _Details:
         return _Details(reason="CONNECTION_LOST")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED and text.startswith(_REQUEST_TOO_LARGE):
         return _Details(reason="MESSAGE_TOO_LARGE", applied="no")
+    if code is grpc.StatusCode.UNIMPLEMENTED:
+        return _Details(reason=UNIMPLEMENTED, applied="no")
     if code is grpc.StatusCode.INVALID_ARGUMENT:
         return _Details(applied="no")
     return _Details()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 import grpc
 
-from kvraft.client.errors import DeadlineExceeded, KvraftError
+from kvraft.client.endpoint import answer
+from kvraft.client.errors import KvraftError
 from kvraft.client.failover import Failover
 from kvraft.client.keys import KeyRange
 from kvraft.client.method import Method
@@ -59,8 +59,7 @@ class RangeStream:
             try:
                 while True:
                     # Cancels the call only when a node hangs, which ends this stream anyway.
-                    async with asyncio.timeout(pacing.attempt_s(repeatable=True)):
-                        response = await call.read()
+                    response = await answer(call.read(), pacing.attempt_s(repeatable=True))
                     # The stubs have no common base for the two.
                     if not isinstance(response, kv_pb2.StreamRangeResponse):
                         return
@@ -71,12 +70,6 @@ class RangeStream:
                             return
                         rest = left
                         pacing = self.failover.pacing()
-            except TimeoutError:
-                error = DeadlineExceeded(
-                    f"StreamRange at {endpoint.address} brought no page in time [DEADLINE_EXCEEDED]. "
-                    "Retry, or give a longer timeout.",
-                    reason="DEADLINE_EXCEEDED",
-                )
             except grpc.aio.AioRpcError as status:
                 error = error_of_attempt(status, _STREAM_RANGE, endpoint.address)
             finally:

@@ -10,12 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from kvraft.client.arguments import checked
 from kvraft.client.compare import Compare
 from kvraft.client.operations import Delete, DeleteRange, Get, Put, Range
 from kvraft.client.results import DeleteRangeResult, DeleteResult, GetResult, Header, KeyValue, PutResult
 from kvraft.v1 import kv_pb2
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Txn:
     """A transaction inside another one. It sees what was done before it."""

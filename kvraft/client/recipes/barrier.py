@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from kvraft.client.arguments import checked
 from kvraft.client.kv import Kv
 from kvraft.client.recipes.names import named_key
 from kvraft.client.recipes.waiting import until_gone
 from kvraft.client.releases import Releases
 
 
+@checked
 class Barrier:
     """A barrier of a name, among all clients of a cluster."""
 

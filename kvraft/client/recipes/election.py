@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from kvraft.client.arguments import checked
 from kvraft.client.errors import Compacted
 from kvraft.client.kv import Kv
 from kvraft.client.lease import Leases
@@ -46,6 +47,7 @@ class Leadership(Held):
         await self._leave(error)
 
 
+@checked
 class Election:
     """An election of a name, among all clients of a cluster.
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iter
 from concurrent.futures import Future
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
+from kvraft.client.binding import Binding
 from kvraft.client.errors import ClientClosed
 
 P = ParamSpec("P")
@@ -21,9 +22,10 @@ ItemT_co = TypeVar("ItemT_co", covariant=True)
 class LoopThread:
     """Runs coroutines in an event loop of its own thread."""
 
-    __slots__ = ("_loop", "_thread")
+    __slots__ = ("_binding", "_loop", "_thread")
 
     def __init__(self) -> None:
+        self._binding = Binding()
         self._loop = asyncio.new_event_loop()
         # A daemon, so that a client that was not closed does not keep the process alive.
         self._thread = threading.Thread(target=self._loop.run_forever, name="kvraft-client", daemon=True)
@@ -31,18 +33,23 @@ class LoopThread:
 
     @property
     def alive(self) -> bool:
-        return not self._loop.is_closed()
+        """Whether there is a thread: a fork does not copy it."""
+        return not self._loop.is_closed() and not self._binding.is_gone
 
     def run(self, begin: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
         """What `begin` makes is made and awaited in the thread: a caller that is interrupted (Ctrl-C) at any
         moment leaves nothing behind. Raises ClientClosed."""
-        if not self.alive:
+        if self._loop.is_closed():
             raise ClientClosed
+        self._binding.check_process()
         done: Future[ResultT] = Future()
         tasks: list[asyncio.Task[ResultT]] = []
 
+        async def work() -> ResultT:
+            return await begin()
+
         def start() -> None:
-            task = self._loop.create_task(begin())
+            task = self._loop.create_task(work())
             tasks.append(task)
             task.add_done_callback(lambda task: _tell(task, done))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -23,9 +24,16 @@ if TYPE_CHECKING:
 class SyncClient:
     """A client of one cluster, for any number of threads. Arguments as for `Client`."""
 
-    def __init__(self, endpoints: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, endpoints: str | Sequence[str], *, timeout_s: float = 5.0) -> None:
         self._client = Client(endpoints, timeout_s=timeout_s)
         self._thread = LoopThread()
+
+    def with_timeout(self, timeout_s: float) -> Self:
+        """The same client for calls that may take another time, as `Client.with_timeout`."""
+        other = object.__new__(type(self))
+        other._client = self._client.with_timeout(timeout_s)
+        other._thread = self._thread
+        return other
 
     @lazily
     def kv(self) -> SyncKv:

@@ -148,7 +148,7 @@ def test_a_documented_failure(
         ),
         (Code.INTERNAL, "RST_STREAM", "INTERNAL", InternalError, "unknown", InternalError),
         (Code.UNKNOWN, "boom", "UNKNOWN", InternalError, "unknown", InternalError),
-        (Code.UNIMPLEMENTED, "404", "UNIMPLEMENTED", InternalError, "unknown", InternalError),
+        (Code.UNIMPLEMENTED, "404", "UNIMPLEMENTED", Unavailable, "no", Unavailable),
     ],
 )
 def test_a_failure_of_the_transport(
