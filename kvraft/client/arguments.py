@@ -155,9 +155,10 @@ def _str(value: object, where: str) -> str:
     if not value.isascii():
         try:
             value.encode()
-        except UnicodeEncodeError:
+        except UnicodeEncodeError as error:
             raise ValueError(
-                f"{where} is no text: {value!r} has half of a surrogate pair, which UTF-8 cannot say"
+                f"{where} has half of a character at position {error.start} (a lone "
+                "surrogate), which is no text"
             ) from None
     return value
 
