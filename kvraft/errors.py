@@ -180,6 +180,14 @@ def overloaded(what: str) -> RequestError:
     )
 
 
+def refused_by_leader() -> RequestError:
+    return RequestError(
+        Reason.INVALID_ARGUMENT,
+        "the leader does not take this command from another node, perhaps because it is of an older version; "
+        "nothing was applied",
+    )
+
+
 def no_space() -> RequestError:
     return RequestError(
         Reason.NO_SPACE,

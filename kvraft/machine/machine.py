@@ -10,11 +10,20 @@ import struct
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from kvraft.machine import keys, kv, lease_commands
 from kvraft.machine.clients import Clients
 from kvraft.machine.errors import UnknownCommandError
-from kvraft.machine.results import Answer, DoneResult, Failed, ListResult, RegisterClientResult, Result
+from kvraft.machine.results import (
+    Answer,
+    DoneResult,
+    Failed,
+    FailureReason,
+    ListResult,
+    RegisterClientResult,
+    Result,
+)
 from kvraft.machine.space import KvSpace
 from kvraft.machine.txn import txn
 from kvraft.machine.users import commands as user_data
@@ -25,6 +34,8 @@ from kvraft.v1 import command_pb2
 
 BATCH_VERSION = 1
 """The format of `CommandBatch` this machine applies."""
+TIME_MS_MAX = 253_402_300_799_999
+"""The end of the year 9999, of which a Timestamp knows no more: a stamp beyond it counts as this one."""
 
 # format version, revision, clock
 _MEMORY = struct.Struct(">BQQ")
@@ -64,24 +75,25 @@ class Machine:
     def apply(self, data: bytes, term: int) -> list[AppliedGroup]:
         """Applies the `CommandBatch` of one entry, which is of `term`, and answers its commands.
 
-        Raises UnknownCommandError, which must stop the node.
+        What is no batch changes nothing, and what is no command of one is answered so: the log holds it on
+        every node, each must come to the same, and none could ever start again if it stopped there. What a
+        newer version may have meant is another matter. Raises UnknownCommandError, which must stop the node.
         """
-        try:
-            batch = command_pb2.CommandBatch.FromString(data)
-        except DecodeError as error:
-            raise UnknownCommandError(f"a batch of {len(data)} bytes cannot be decoded: {error}") from error
+        self.changes = []
+        self.touched = Touched()
+        batch = _decode_batch(data)
+        if batch is None:
+            return []
         if batch.version != BATCH_VERSION:
             raise UnknownCommandError(
                 f"a batch has format version {batch.version}, this node knows only {BATCH_VERSION}"
             )
-        self.clock_ms = max(self.clock_ms, batch.time_ms)
-        self.changes = []
-        self.touched = Touched()
+        self.clock_ms = max(self.clock_ms, min(batch.time_ms, TIME_MS_MAX))
         applied = [
             AppliedGroup(
                 group.origin_id,
                 group.group_id,
-                [self._apply_command(_decode(command), term) for command in group.commands],
+                [self._apply_command(command, term) for command in group.commands],
             )
             for group in batch.groups
         ]
@@ -90,7 +102,11 @@ class Machine:
         self._memory_row = row
         return applied
 
-    def _apply_command(self, command: command_pb2.Command, term: int) -> Answer:
+    def _apply_command(self, data: bytes, term: int) -> Answer:
+        try:
+            command = command_pb2.Command.FromString(data)
+        except DecodeError:
+            return Answer(self.revision, Failed(FailureReason.MALFORMED))
         if not command.client_id:
             return self._execute(command, term)
         return self._clients.once(
@@ -143,6 +159,8 @@ class Machine:
                 changed = not isinstance(result, Failed)
             case "expire":
                 result, changed = DoneResult(), self._expire(space, command.expire, term)
+            case None if not len(UnknownFieldSet(command)):
+                result = Failed(FailureReason.MALFORMED)
             case kind:
                 raise UnknownCommandError(f"a command is of kind {kind}, which this node does not know")
         if changed or space.changes:
@@ -162,11 +180,14 @@ class Machine:
         return ended or any(forgotten) or users.changed
 
 
-def _decode(data: bytes) -> command_pb2.Command:
+def _decode_batch(data: bytes) -> command_pb2.CommandBatch | None:
+    """None: it is none. Every version of `CommandBatch` has a number from 1 on and can be decoded by all
+    others, so that it is the same on every node whether something is one."""
     try:
-        return command_pb2.Command.FromString(data)
-    except DecodeError as error:
-        raise UnknownCommandError(f"a command of {len(data)} bytes cannot be decoded: {error}") from error
+        batch = command_pb2.CommandBatch.FromString(data)
+    except DecodeError:
+        return None
+    return batch if batch.version else None
 
 
 def _read_memory(reader: StateReader) -> tuple[int, int]:

@@ -127,6 +127,8 @@ class FailureReason(Enum):
     """The client has said that it has the answer to this number; it is forgotten."""
     TOO_MANY_UNACKNOWLEDGED = 3
     """More answers are kept for the client than it may have."""
+    MALFORMED = 90
+    """The command is none: its bytes cannot be decoded, or say nothing."""
     LEASE_NOT_FOUND = 4
     LEASE_EXISTS = 5
     ANSWER_TOO_LARGE = 7

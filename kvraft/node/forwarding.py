@@ -33,7 +33,8 @@ class ForwardedRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRefused:
-    """The group was not proposed and will not be. The reason is NO_LEADER, OVERLOADED or NO_SPACE."""
+    """The group was not proposed and will not be. The reason is NO_LEADER, OVERLOADED, NO_SPACE or,
+    where a command is none that the leader takes, INVALID_ARGUMENT."""
 
     group_id: int
     reason: Reason

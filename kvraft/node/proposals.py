@@ -153,6 +153,8 @@ class Proposals:
         match reason:
             case Reason.OVERLOADED if group is not None:
                 self._finish(group, errors.overloaded("the leader has too many uncommitted bytes"))
+            case Reason.INVALID_ARGUMENT if group is not None:
+                self._finish(group, errors.refused_by_leader())
             case Reason.NO_SPACE if group is not None:
                 del self._pending[group_id]
                 kept = [waiter for waiter in group.waiters if not waiter.grows_state]

@@ -30,6 +30,8 @@ def request_error(failed: Failed) -> RequestError:
             )
         case FailureReason.ANSWER_TOO_LARGE:
             return answer_too_large()
+        case FailureReason.MALFORMED:
+            return RequestError(Reason.INVALID_ARGUMENT, "the command is not one; nothing was applied")
         case FailureReason.LEASE_NOT_FOUND:
             return RequestError(
                 Reason.LEASE_NOT_FOUND, f"lease {subject} does not exist or has ended; nothing was applied"

@@ -46,6 +46,7 @@ _REASON_TO_PROTO = {
     Reason.NO_LEADER: raft_pb2.REFUSAL_REASON_NOT_LEADER,
     Reason.OVERLOADED: raft_pb2.REFUSAL_REASON_OVERLOADED,
     Reason.NO_SPACE: raft_pb2.REFUSAL_REASON_NO_SPACE,
+    Reason.INVALID_ARGUMENT: raft_pb2.REFUSAL_REASON_INVALID,
 }
 _REASON_FROM_PROTO = {value: reason for reason, value in _REASON_TO_PROTO.items()}
 

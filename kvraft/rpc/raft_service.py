@@ -11,7 +11,9 @@ import grpc
 import grpc.aio
 import structlog
 
+from kvraft.errors import Reason, RequestError
 from kvraft.machine.snapshot_check import SnapshotCheck
+from kvraft.node.forwarding import ForwardedGroup, GroupRefused
 from kvraft.node.node import Node
 from kvraft.node.replica import SnapshotRefusedError
 from kvraft.raft import messages
@@ -19,6 +21,7 @@ from kvraft.raft.messages import RequestVoteResponse
 from kvraft.raft.types import NodeId, SnapshotMetadata
 from kvraft.rpc import convert, snapshots
 from kvraft.rpc.convert import PeerProtocolError
+from kvraft.rpc.forwarded_commands import check_commands
 from kvraft.rpc.peers import PeerNetwork
 from kvraft.rpc.streams import ACCEPTED, InboundStream
 from kvraft.storage.errors import StorageError
@@ -91,10 +94,24 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         replica, gather = self._node.replica, self._node.gather
 
         def on_frame(frame: raft_pb2.ForwardRequest) -> None:
-            replica.receive_forwarded(sender, convert.forward_from_proto(frame))
+            request = convert.forward_from_proto(frame)
+            if isinstance(request, ForwardedGroup) and not self._may_propose(sender, request):
+                return
+            replica.receive_forwarded(sender, request)
             gather()
 
         await self._serve(request_iterator, context, self._network.forward_streams, sender, on_frame)
+
+    def _may_propose(self, sender: NodeId, group: ForwardedGroup) -> bool:
+        try:
+            check_commands(group.commands, group.term)
+        except RequestError as error:
+            self._network.refuse(sender, f"forwards what is no command: {error}")
+            self._network.answer(
+                sender, GroupRefused(group_id=group.group_id, reason=Reason.INVALID_ARGUMENT)
+            )
+            return False
+        return True
 
     async def InstallSnapshot(  # noqa: N802
         self, request_iterator: AsyncIterator[raft_pb2.InstallSnapshotRequest], context: Context

@@ -20,6 +20,7 @@ class RefusalReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REFUSAL_REASON_NOT_LEADER: _ClassVar[RefusalReason]
     REFUSAL_REASON_OVERLOADED: _ClassVar[RefusalReason]
     REFUSAL_REASON_NO_SPACE: _ClassVar[RefusalReason]
+    REFUSAL_REASON_INVALID: _ClassVar[RefusalReason]
 LOG_ENTRY_KIND_UNSPECIFIED: LogEntryKind
 LOG_ENTRY_KIND_NOOP: LogEntryKind
 LOG_ENTRY_KIND_COMMAND: LogEntryKind
@@ -28,6 +29,7 @@ REFUSAL_REASON_UNSPECIFIED: RefusalReason
 REFUSAL_REASON_NOT_LEADER: RefusalReason
 REFUSAL_REASON_OVERLOADED: RefusalReason
 REFUSAL_REASON_NO_SPACE: RefusalReason
+REFUSAL_REASON_INVALID: RefusalReason
 
 class Envelope(_message.Message):
     __slots__ = ("cluster_id", "sender_id", "target_id")

@@ -9,7 +9,7 @@ from pathlib import Path
 import grpc
 
 from kvraft.client import AlarmKind, Client
-from kvraft.v1 import raft_pb2
+from kvraft.v1 import command_pb2, raft_pb2
 from tests.cluster.forger import Forger
 from tests.cluster.harness import Cluster, eventually
 
@@ -56,8 +56,8 @@ def test_invented_terms_are_neither_followed_nor_stored(tmp_path: Path) -> None:
                 for sender, target in ((leader, follower), (follower, leader)):
                     frame = raft_pb2.AppendEntriesRequest(term=term, heartbeat=heartbeat)
                     await forger.append(sender, target, frame)
-                assert await forger.snapshot(leader, follower, term=term, index=1 << 20, of_term=1) is (
-                    grpc.StatusCode.FAILED_PRECONDITION
+                assert await forger.snapshot(leader, follower, term=term, index=1 << 20, of_term=1) is not (
+                    grpc.StatusCode.OK
                 )
             await _names(cluster, follower, other)
             assert (await cluster.statuses(follower))[0].header.term < 1_000
@@ -96,10 +96,29 @@ def test_a_leaders_name_is_not_enough(tmp_path: Path) -> None:
                         code = await forger.snapshot(
                             leader, follower, term=said, index=index, of_term=of_term
                         )
-                        assert code is grpc.StatusCode.FAILED_PRECONDITION
+                        assert code is not grpc.StatusCode.OK
             await _names(cluster, follower, leader)
             await _serves_and_starts_again(cluster, client)
             for number in range(20):
                 assert (await client.kv.get(b"%d" % number)).kv is not None
+
+    asyncio.run(story())
+
+
+def test_what_is_no_command_is_not_proposed(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Cluster(tmp_path) as cluster, cluster.client() as client:
+            await client.kv.put(b"before", b"it")
+            forger = await Forger.of(cluster)
+            leader = await cluster.leader()
+            follower = next(each for each in cluster.node_ids if each != leader)
+            term = (await cluster.statuses(leader))[0].header.term
+            long_key = command_pb2.Command(put={"key": b"k" * 2_000}).SerializeToString()
+            for command in (b"", b"\xff\xff\xff", long_key):
+                group = raft_pb2.ForwardRequest.Group(group_id=1, term=term, commands=[command])
+                (answer,) = await forger.forward(follower, leader, raft_pb2.ForwardRequest(group=group))
+                assert answer.refused.reason == raft_pb2.REFUSAL_REASON_INVALID
+            await _names(cluster, leader, follower)
+            await _serves_and_starts_again(cluster, client)
 
     asyncio.run(story())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from google.protobuf.message import Message
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from kvraft.machine.errors import UnknownCommandError
-from kvraft.machine.results import Failed, UserDataResult
+from kvraft.machine.results import Failed, FailureReason, UserDataResult
 from kvraft.machine.users import (
     acknowledgements,
     blocks,
@@ -25,6 +26,8 @@ from kvraft.v1 import user_data_pb2
 def apply(space: UserSpace, command: user_data_pb2.UserDataCommand) -> UserDataResult | Failed:
     """Does a command. Raises UnknownCommandError."""
     kind = command.WhichOneof("command")
+    if kind is None and not len(UnknownFieldSet(command)):
+        return Failed(FailureReason.MALFORMED)
     response = _apply(space, kind, command)
     if isinstance(response, Failed):
         assert not space.changed, f"{kind} has changed something and failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvraft.rpc.kv_requests import Write, invalid
 from kvraft.rpc.users.checks import check_bytes, check_user_id
-from kvraft.v1 import admin_pb2, command_pb2
+from kvraft.v1 import admin_pb2, command_pb2, user_data_pb2
 
 NOTE_BYTES_MAX = 256
 FINDINGS_DEFAULT = 100
@@ -24,6 +24,11 @@ def export_command(request: admin_pb2.ExportUserRequest) -> Write:
     command.user_data.record_export.user_id = request.user_id
     command.user_data.record_export.note = request.note
     return Write(command.SerializeToString(), grows_state=True)
+
+
+def check_record_export(command: user_data_pb2.RecordExportCommand) -> None:
+    """What a node notes of an export."""
+    _check(command.user_id, command.note)
 
 
 def check_max_findings(max_findings: int) -> int:

@@ -20,7 +20,7 @@ from kvraft.rpc.users.checks import (
     check_user_id,
 )
 from kvraft.rpc.users.receive_requests import NACK_DELAY_S_MAX, NACK_REASON_BYTES_MAX, SEQS_MAX, seconds
-from kvraft.v1 import message_pb2
+from kvraft.v1 import message_pb2, user_data_pb2
 
 MESSAGE_ID_BYTES_MAX = 36
 PAYLOAD_BYTES_MAX = 64 << 10
@@ -134,12 +134,24 @@ def check_batch(request: message_pb2.BatchSendMessagesRequest) -> None:
 
 def check_acknowledge(request: message_pb2.AcknowledgeMessagesRequest) -> None:
     """Of AcknowledgeMessages."""
-    check_queue(request)
+    check_gathered(request)
     _check_seqs("seqs", request.seqs)
     _check_seqs("nacks", [nack.seq for nack in request.nacks])
+
+
+def check_gathered(request: message_pb2.AcknowledgeMessagesRequest) -> None:
+    """What a node has gathered from a receiver: as many as its window lets."""
+    check_queue(request)
     for position, nack in enumerate(request.nacks):
         seconds(f"nacks[{position}].delay", nack.delay, NACK_DELAY_S_MAX)
         check_bytes(f"nacks[{position}].reason", nack.reason, NACK_REASON_BYTES_MAX)
+
+
+def check_fail_delivery(command: user_data_pb2.FailDeliveryCommand) -> None:
+    """What a node says of a receiver that ended."""
+    check_user_id("user_id", command.user_id)
+    check_device_id("device_id", command.device_id)
+    check_bytes("reason", command.reason, NACK_REASON_BYTES_MAX)
 
 
 def check_dead_letters(

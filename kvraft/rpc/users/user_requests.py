@@ -104,6 +104,22 @@ def fill_pipelined(command: user_data_pb2.UserDataCommand, request: user_data_pb
     return kind not in _FREEING
 
 
+def check_command(command: user_data_pb2.UserDataCommand) -> None:
+    """Raises RequestError unless it may be in the log; those that nodes make by themselves are, too."""
+    kind = command.WhichOneof("command")
+    match kind:
+        case None:
+            raise invalid("user_data", "holds no command that this node knows")
+        case "acknowledge_messages":
+            message_requests.check_gathered(command.acknowledge_messages)
+        case "fail_delivery":
+            message_requests.check_fail_delivery(command.fail_delivery)
+        case "record_export":
+            admin_requests.check_record_export(command.record_export)
+        case _:
+            _check_of(kind)(getattr(command, kind))
+
+
 def fill_response(
     response: user_data_pb2.UserDataResponse, request: user_data_pb2.UserDataCommand, result: Result
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from kvraft.machine import kv
 from kvraft.machine.keys import prefix_end
-from kvraft.machine.machine import BATCH_VERSION, Machine, UnknownCommandError, read_revision
+from kvraft.machine.machine import BATCH_VERSION, TIME_MS_MAX, Machine, UnknownCommandError, read_revision
 from kvraft.machine.records import KvRecord
 from kvraft.machine.results import (
     Answer,
@@ -14,6 +14,8 @@ from kvraft.machine.results import (
     CompareAndSetResult,
     DeleteRangeResult,
     DeleteResult,
+    Failed,
+    FailureReason,
     PutResult,
 )
 from kvraft.v1 import command_pb2
@@ -173,13 +175,39 @@ def test_a_group_is_answered_by_its_id() -> None:
     "data",
     [
         batch(version=BATCH_VERSION + 1),
-        batch(Command()),
-        b"\xff\xff garbage",
-        command_pb2.CommandBatch(
-            version=BATCH_VERSION, groups=[command_pb2.CommandGroup(commands=[b"\xff"])]
-        ).SerializeToString(),
     ],
 )
 def test_what_is_not_understood_stops_the_machine(data: bytes) -> None:
     with pytest.raises(UnknownCommandError):
         Machine(PlainState()).apply(data, 1)
+
+
+def test_what_is_no_command_changes_nothing_on_any_node() -> None:
+    machine = Machine(PlainState())
+    """It is in the log for good: every node answers it alike, and goes on."""
+    for garbage in (b"", b"\xff\xff\xff", b"\x0a"):
+        assert machine.apply(garbage, 1) == []
+    message = command_pb2.CommandBatch(version=BATCH_VERSION)
+    good = command_pb2.Command(put={"key": b"k", "value": b"v"}).SerializeToString()
+    nothing = command_pb2.Command(user_data={}).SerializeToString()
+    message.groups.add(origin_id=1, group_id=2, commands=[b"", b"\xff\xff\xff", nothing, good])
+    (group,) = machine.apply(message.SerializeToString(), 1)
+    malformed = Answer(0, Failed(FailureReason.MALFORMED))
+    assert group.answers == [malformed, malformed, malformed, Answer(1, PutResult(None))]
+
+
+def test_what_a_newer_version_meant_stops_the_node() -> None:
+    machine = Machine(PlainState())
+    newer = b"\xaa\x06\x00"  # a field of number 101
+    for command in (newer, command_pb2.Command(user_data={}).SerializeToString()[:1] + b"\x03" + newer):
+        message = command_pb2.CommandBatch(version=BATCH_VERSION)
+        message.groups.add(origin_id=1, group_id=2, commands=[command])
+        with pytest.raises(UnknownCommandError):
+            machine.apply(message.SerializeToString(), 1)
+
+
+def test_replicated_time_ends_where_dates_do() -> None:
+    machine = Machine(PlainState())
+    message = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=(1 << 64) - 1)
+    machine.apply(message.SerializeToString(), 1)
+    assert machine.clock_ms == TIME_MS_MAX
