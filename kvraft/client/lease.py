@@ -73,10 +73,10 @@ class RevokeLeaseResult:
 class GetLeaseResult:
     header: Header
     lease: Lease
-    keys: tuple[bytes, ...]
-    """The keys attached to it, in order, if they were asked for: the first 10,000, and 3 MiB of them."""
-    more_keys: bool
-    """Whether it has more keys than these."""
+    keys: tuple[bytes, ...] | None
+    """The keys attached to it, in order: the first 10,000, and 3 MiB of them. None: they were not asked for."""
+    more_keys: bool | None
+    """Whether it has more keys than these. None: they were not asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,10 @@ class Leases:
         )
         response = await self._failover.call(_GET, request)
         return GetLeaseResult(
-            Header.of(response.header), Lease.of(response.lease), tuple(response.keys), response.more_keys
+            Header.of(response.header),
+            Lease.of(response.lease),
+            tuple(response.keys) if keys else None,
+            response.more_keys if keys else None,
         )
 
     async def list(

@@ -182,7 +182,8 @@ class OutgoingMessage:
     request_receipt: bool = False
     """Whether the sender's devices get a receipt when a device acknowledges it."""
     for_service: bool = False
-    """Whether the answer tells everything: `outcome` and the devices."""
+    """Whether the answer tells everything, `outcome` and the devices: for a back end that may know who has
+    blocked whom. Without it they are not told (NOT_TOLD, None), since a sender is not to know."""
 
     def to_request(self) -> message_pb2.SendMessageRequest:
         """Raises ValueError."""

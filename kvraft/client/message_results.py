@@ -14,8 +14,10 @@ from kvraft.v1 import message_pb2
 class SendOutcome(StrEnum):
     """What became of a message that was accepted."""
 
+    NOT_TOLD = "not-told"
+    """The answer is for a sender, who is not to know whether they are blocked: send with `for_service`."""
     UNKNOWN = "unknown"
-    """The answer is for a sender, who may not know."""
+    """Something this version of the library does not know."""
     QUEUED = "queued"
     SCHEDULED = "scheduled"
     BLOCKED = "blocked"
@@ -29,6 +31,7 @@ class SendOutcome(StrEnum):
 
 
 _OUTCOMES = {
+    message_pb2.SEND_OUTCOME_UNSPECIFIED: SendOutcome.NOT_TOLD,
     message_pb2.SEND_OUTCOME_QUEUED: SendOutcome.QUEUED,
     message_pb2.SEND_OUTCOME_SCHEDULED: SendOutcome.SCHEDULED,
     message_pb2.SEND_OUTCOME_BLOCKED: SendOutcome.BLOCKED,
@@ -59,12 +62,16 @@ class SendResult:
     duplicate: bool
     """Whether it was sent before: this is the first answer once more."""
     outcome: SendOutcome
-    device_results: tuple[DeviceResult, ...]
-    queued_devices: int
+    """NOT_TOLD unless it was sent with `for_service`."""
+    device_results: tuple[DeviceResult, ...] | None
+    """Of a message to a user; None: not told."""
+    queued_devices: int | None
+    """In how many queues it is; None: not told."""
 
     @classmethod
     def of(cls, header: Header, message_id: str, response: message_pb2.SendMessageResponse) -> SendResult:
         accepted = response.accept_time
+        is_told = response.outcome != message_pb2.SEND_OUTCOME_UNSPECIFIED
         return cls(
             header,
             message_id,
@@ -77,8 +84,10 @@ class SendResult:
                     DeviceResult(each.user_id, each.device_id, each.seq, each.queue_full)
                     for each in response.device_results
                 ]
-            ),
-            response.queued_devices,
+            )
+            if is_told
+            else None,
+            response.queued_devices if is_told else None,
         )
 
 

@@ -100,12 +100,12 @@ def ttl(settings: Settings, *, lease_id: int, keys: bool, consistency: str, min_
     if settings.as_json:
         answer: dict[str, Any] = {"header": header_object(found.header), "lease": _object(found.lease)}
         if keys:
-            answer["keys"] = [to_json("key", key, hexadecimal=settings.hex) for key in found.keys]
+            answer["keys"] = [to_json("key", key, hexadecimal=settings.hex) for key in found.keys or ()]
             answer["more_keys"] = found.more_keys
         print_json(answer)
         return
     print_line(f"{found.lease.remaining_s:g} s of {found.lease.ttl_s:g} s")
-    for key in found.keys:
+    for key in found.keys or ():
         print_line(to_cell(key, hexadecimal=settings.hex))
     if found.more_keys:
         print_note("it has more keys than these")

@@ -119,7 +119,7 @@ def send(
                         "seq": each.seq,
                         "queue_full": each.queue_full,
                     }
-                    for each in sent.device_results
+                    for each in sent.device_results or ()
                 ],
             }
         )
@@ -127,7 +127,7 @@ def send(
     again = " (sent before)" if sent.duplicate else ""
     devices = f" for {sent.queued_devices} devices" if sent.queued_devices else ""
     print_line(f"{sent.message_id}  {sent.outcome.value}{devices}{again}")
-    for each in sent.device_results:
+    for each in sent.device_results or ():
         if each.queue_full:
             print_note(f"the queue of {each.user_id}/{each.device_id} is full")
 
@@ -150,7 +150,12 @@ def receive(settings: Settings, *, user_id: str, device_id: str, follow: bool, w
     kvctl msg receive bob phone -o json | jq -r .payload
     """
     with connect(settings) as client:
-        receiver = client.messages.receive(user_id, device_id, window_messages=window, until_empty=not follow)
+        try:
+            receiver = client.messages.receive(
+                user_id, device_id, window_messages=window, until_empty=not follow
+            )
+        except ValueError as error:
+            raise click.UsageError(f"{error}.") from None
         for message in receiver:
             _print(settings, message.delivery)
             sys.stdout.flush()

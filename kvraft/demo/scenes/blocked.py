@@ -8,10 +8,14 @@ from kvraft.demo.stage import Stage
 
 def told(result: SendResult) -> str:
     """What a sender is told, but for the moment and the name of the message."""
-    devices = ", ".join(each.device_id for each in result.device_results) or "not told"
+    devices = (
+        "not told"
+        if result.device_results is None
+        else ", ".join(each.device_id for each in result.device_results) or "none"
+    )
     return (
         f"accepted, duplicate: {'yes' if result.duplicate else 'no'}, outcome: {result.outcome}, "
-        f"devices: {devices}, queued: {result.queued_devices or 'not told'}"
+        f"devices: {devices}, queued: {'not told' if result.queued_devices is None else result.queued_devices}"
     )
 
 

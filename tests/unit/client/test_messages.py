@@ -112,6 +112,16 @@ def test_the_same_message_is_sent_once_and_ids_are_chosen() -> None:
     with_client(scenario)
 
 
+def test_what_a_sender_is_not_told_is_not_shown_as_a_fact() -> None:
+    async def scenario(_: OneNode, client: Client) -> None:
+        sent = await client.messages.send("alice", to="bob", text="hi")
+        assert (sent.outcome, sent.queued_devices, sent.device_results) == (SendOutcome.NOT_TOLD, None, None)
+        told = await client.messages.send("alice", to="bob", text="ho", for_service=True)
+        assert (told.outcome, told.queued_devices) == (SendOutcome.QUEUED, 1)
+
+    with_client(scenario)
+
+
 def test_many_are_told_of_one_by_one() -> None:
     async def scenario(_: OneNode, client: Client) -> None:
         outcomes = await client.messages.send_many(
