@@ -56,11 +56,6 @@ class WriteCall(Call[pipeline_pb2.WriteResult]):
         self.command = command
         self.size_bytes = command.ByteSize()
 
-    @property
-    def grows_state(self) -> bool:
-        """Whether a full disk may forbid it."""
-        return self.command.WhichOneof("command") not in ("delete", "delete_range")
-
 
 class ReadCall(Call[pipeline_pb2.ReadResult]):
     """A look at one key."""
@@ -154,8 +149,11 @@ class WriteBatch(Batch):
         return ()
 
     def guilty_of(self, error: pipeline_pb2.PipelineError) -> Sequence[WriteCall]:
-        if error.reason == "NO_SPACE":
-            return [call for call in self.calls if call.grows_state]
+        if error.refused_positions:
+            # A node that names others than there are must not stop this client.
+            return [
+                self.calls[position] for position in error.refused_positions if position < len(self.calls)
+            ]
         position = _position(error.field, "writes.commands[")
         return self.calls if position is None else self.calls[position : position + 1]
 

@@ -74,7 +74,7 @@ class GetLeaseResult:
     header: Header
     lease: Lease
     keys: tuple[bytes, ...] | None
-    """The keys attached to it, in order: the first 10,000, and 3 MiB of them. None: they were not asked for."""
+    """The keys attached to it, in order: the first 10,000, and 3 MiB of them. None: not asked for."""
     more_keys: bool | None
     """Whether it has more keys than these. None: they were not asked for."""
 

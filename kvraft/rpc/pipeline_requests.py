@@ -107,6 +107,16 @@ def _add(
     return write.grows_state
 
 
+def growing_positions(batch: pipeline_pb2.WriteBatch) -> list[int]:
+    """Returns which commands of a batch that was checked a full disk forbids."""
+    command = command_pb2.Command
+    return [
+        position
+        for position, each in enumerate(batch.commands)
+        if (kind := each.WhichOneof("command")) == "put" or _add(command(), position, kind, each)
+    ]
+
+
 def _named(position: int, kind: str, make: Callable[[Any], Made], request: Message) -> Made:
     try:
         return make(request)

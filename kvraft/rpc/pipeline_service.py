@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 import grpc
 from google.protobuf.message import Message
 
+from kvraft.errors import Reason
 from kvraft.machine import keys
 from kvraft.machine.records import KvRecord
 from kvraft.machine.results import ListResult
@@ -86,6 +87,9 @@ class PipelineServicer(pipeline_pb2_grpc.PipelineServiceServicer):
         except Exception as error:  # noqa: BLE001 - whatever it is, the other batches go on
             failure = request_error_of(error, self, "Pipeline")
             pipeline_requests.fill_error(response.error, failure)
+            if failure.reason is Reason.NO_SPACE:
+                positions = pipeline_requests.growing_positions(request.writes)
+                response.error.refused_positions.extend(positions)
             revision = self._node.replica.machine.revision
         response.header.CopyFrom(self._headers.at(revision))
         return response

@@ -13,9 +13,10 @@ def told(result: SendResult) -> str:
         if result.device_results is None
         else ", ".join(each.device_id for each in result.device_results) or "none"
     )
+    queued = "not told" if result.queued_devices is None else result.queued_devices
     return (
         f"accepted, duplicate: {'yes' if result.duplicate else 'no'}, outcome: {result.outcome}, "
-        f"devices: {devices}, queued: {'not told' if result.queued_devices is None else result.queued_devices}"
+        f"devices: {devices}, queued: {queued}"
     )
 
 

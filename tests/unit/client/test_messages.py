@@ -15,6 +15,7 @@ from kvraft.client import (
     Aborted,
     Client,
     ContentType,
+    Delete,
     InvalidArgument,
     Media,
     NotFound,
@@ -22,6 +23,7 @@ from kvraft.client import (
     OutgoingMessage,
     Receipt,
     ReceivedMessage,
+    ResourceExhausted,
     SendOutcome,
     SendResult,
     SyncClient,
@@ -514,6 +516,31 @@ def test_a_client_that_is_closed_ends_what_receives() -> None:
                 await waiting
             with pytest.raises(Unavailable):
                 await message.ack()
+
+    with_client(scenario)
+
+
+def test_on_a_full_disk_a_put_fails_alone_among_those_that_free_space() -> None:
+    async def scenario(served: OneNode, client: Client) -> None:
+        await send(client, "1", "2")
+        kept = await client.kv.put(b"kept", b"")
+        await client.kv.put(b"gone", b"")
+        lease_id = (await client.lease.grant(60)).lease_id
+        served.node.is_full = True
+        refused, *freed = await asyncio.gather(
+            client.kv.put(b"more", b""),
+            client.kv.compare_and_delete(b"kept", expected_revision=kept.header.revision),
+            client.kv.delete(b"gone"),
+            client.kv.batch_write([Delete(b"gone")]),
+            client.lease.revoke(lease_id),
+            client.messages.acknowledge("bob", "phone", through_seq=1),
+            client.messages.purge("bob", "phone"),
+            client.admin.erase_user("bob"),
+            return_exceptions=True,
+        )
+        assert isinstance(refused, ResourceExhausted)
+        assert refused.reason == "NO_SPACE"
+        assert [each for each in freed if isinstance(each, BaseException)] == []
 
     with_client(scenario)
 

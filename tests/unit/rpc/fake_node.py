@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 from sortedcontainers import SortedDict
 
-from kvraft.errors import outcome_unknown, revision_not_reached
+from kvraft.errors import no_space, outcome_unknown, revision_not_reached
 from kvraft.machine.machine import BATCH_VERSION, AppliedGroup, Machine
 from kvraft.machine.results import Answer, Failed
 from kvraft.node.delivery import DeliveryHub
@@ -128,6 +128,8 @@ class FakeNode:
         """What reads waited for."""
         self.refusal: BaseException | None = None
         """What every request meets."""
+        self.is_full = False
+        """Whether the disk forbids what grows the state."""
         self.lost_answers = 0
         """How many of the next writes are applied and then fail with an unknown outcome."""
         self.refusal_then: BaseException | None = None
@@ -149,6 +151,8 @@ class FakeNode:
 
     async def write(self, command: bytes, *, grows_state: bool) -> Answer:
         self._refuse()
+        if self.is_full and grows_state:
+            raise no_space()
         self.log.append((command, grows_state))
         group = command_pb2.CommandGroup(origin_id=1, group_id=1, commands=[command])
         batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=self.wall_ms, groups=[group])
