@@ -76,6 +76,10 @@ _IN_DOUBT = {
 """By whether a repetition could do harm."""
 
 
+_SAID = "nothing was applied"
+"""What nodes say by themselves."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Details:
     """What the server attached; all absent for a status of gRPC's own."""
@@ -129,15 +133,19 @@ def error_of_batch(
 ) -> KvraftError:
     """The error for `call`, one of a batch that failed, or the one that failed alone in its batch."""
     field = (error.field.partition("].")[2] or error.field).removeprefix("user_data.")
+    field = field.removeprefix(f"{_snake(call)}.")
+    # Of the caller's own request; where it travelled is nothing of theirs.
+    problem = error.message.removeprefix(error.field).lstrip() if error.field else error.message
+    text = f"{field} {problem}" if field else problem
     details = _Details(
         reason=error.reason,
         applied="unknown" if error.maybe_applied else "no",
         retry_after_s=error.retry_after_ms / 1000 if error.retry_after_ms else None,
-        violations=(FieldViolation(field.removeprefix(f"{_snake(call)}."), error.message),) if field else (),
+        violations=(FieldViolation(field, problem),) if field else (),
     )
     return _error(
         _CODES.get(error.code, grpc.StatusCode.UNKNOWN),
-        error.message,
+        text,
         details,
         call=call,
         writes=writes,
@@ -159,7 +167,7 @@ def _error(
     applied: Applied = details.applied if writes else "no"
 
     outcome = ""
-    if writes:
+    if writes and not (applied == "no" and _SAID in text):
         outcome = " It was not applied." if applied == "no" else f" {_IN_DOUBT[read_first]}"
     advice = f" {_ADVICE[reason]}" if reason in _ADVICE else ""
     message = f"{call} at {endpoint} failed: {text.rstrip('.') or code.name} [{reason}].{outcome}{advice}"
@@ -210,9 +218,8 @@ _OUTCOME_CODES = frozenset(
 
 
 def _with_violations(message: str, violations: tuple[FieldViolation, ...]) -> str:
-    return "\n".join(
-        [message, *(f"  {violation.field}: {violation.description}" for violation in violations)]
-    )
+    more = [violation for violation in violations if violation.description not in message]
+    return "\n".join([message, *(f"  {violation.field}: {violation.description}" for violation in more)])
 
 
 def _of_transport(code: grpc.StatusCode, text: str) -> _Details:

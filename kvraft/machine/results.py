@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
@@ -171,6 +171,8 @@ class Failed:
     reason: FailureReason
     subject: int = 0
     """The number it is about, if there is one: a client, a lease."""
+    name: str = field(default="", compare=False)
+    """The id it is about, where a request holds several. Not kept with the answer: only for people."""
 
 
 Result = (

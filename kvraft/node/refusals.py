@@ -47,7 +47,8 @@ def request_error(failed: Failed) -> RequestError:
                 "nothing was applied; ask for less",
             )
         case reason:
-            return RequestError(Reason[reason.name], f"{_USER_DATA[reason]}; nothing was applied")
+            about = f"{failed.name!r}: " if failed.name else ""
+            return RequestError(Reason[reason.name], f"{about}{_USER_DATA[reason]}; nothing was applied")
 
 
 _USER_DATA = {

@@ -25,10 +25,9 @@ def acknowledge(
         return refused
     queue = OpenQueue(space, user_id, device_id)
     row, given = queue.row, queue.row.next_seq - 1
-    if request.through_seq > given or any(seq > given for seq in request.seqs):
-        return Failed(FailureReason.SEQ_NOT_GIVEN)
-    if any(nack.seq > given for nack in request.nacks):
-        return Failed(FailureReason.SEQ_NOT_GIVEN)
+    named = max(request.through_seq, *request.seqs, *(nack.seq for nack in request.nacks), 0)
+    if named > given:
+        return Failed(FailureReason.SEQ_NOT_GIVEN, name=str(named))
     acknowledging = _Acknowledging(space, queue)
     acknowledging.through(request.through_seq)
     for seq in request.seqs:

@@ -41,7 +41,7 @@ def block(space: UserSpace, request: contact_pb2.BlockUserRequest) -> contact_pb
     """Blocks somebody, or changes what of them is blocked; the time of the block stays that of the first."""
     found = find_user(space.state, request.user_id)
     if found is None:
-        return Failed(FailureReason.USER_NOT_FOUND)
+        return Failed(FailureReason.USER_NOT_FOUND, name=request.user_id)
     user, user_row = found
     wanted = request.scope or contact_pb2.BLOCK_SCOPE_DIRECT
     row_key = keys.blocked_key(request.user_id, request.blocked_id)
@@ -68,7 +68,7 @@ def unblock(
     """Ends a block, if there is one."""
     found = find_user(space.state, request.user_id)
     if found is None:
-        return Failed(FailureReason.USER_NOT_FOUND)
+        return Failed(FailureReason.USER_NOT_FOUND, name=request.user_id)
     user, user_row = found
     row_key = keys.blocked_key(request.user_id, request.blocked_id)
     previous = space.get(row_key)

@@ -114,7 +114,7 @@ def delete(
     """Deletes a contact, if the user has it."""
     found = find_user(space.state, request.user_id)
     if found is None:
-        return Failed(FailureReason.USER_NOT_FOUND)
+        return Failed(FailureReason.USER_NOT_FOUND, name=request.user_id)
     row_key = keys.contact_key(request.user_id, request.contact_id)
     row = space.get(row_key)
     if row is None:
@@ -143,13 +143,13 @@ def _update(
     """The contacts, which are all different, as they are then."""
     found = find_user(space.state, user_id)
     if found is None:
-        return Failed(FailureReason.USER_NOT_FOUND)
+        return Failed(FailureReason.USER_NOT_FOUND, name=user_id)
     user, user_row = found
     rows = [space.get(keys.contact_key(user_id, each.contact.contact_id)) for each in updates]
     previous = [None if row is None else contact_pb2.Contact.FromString(row) for row in rows]
     for each, contact in zip(updates, previous, strict=True):
         if each.etag and each.etag != (NO_ETAG if contact is None else contact.etag):
-            return Failed(FailureReason.ETAG_MISMATCH)
+            return Failed(FailureReason.ETAG_MISMATCH, name=each.contact.contact_id)
     created = rows.count(None)
     if user.contacts + created > CONTACTS_MAX:
         return Failed(FailureReason.TOO_MANY_CONTACTS)

@@ -74,7 +74,7 @@ def redrive(
     """Queues dead letters again, in their order, as far as there is room. They collapse with nothing: newer
     messages may have the same key."""
     if not has_device(space.state, request.user_id, request.device_id):
-        return Failed(FailureReason.DEVICE_NOT_FOUND)
+        return Failed(FailureReason.DEVICE_NOT_FOUND, name=request.device_id)
     queue = OpenQueue(space, request.user_id, request.device_id)
     letters = _chosen(space, queue, request.seqs)
     redriven = 0
@@ -99,7 +99,7 @@ def delete(
 ) -> message_pb2.DeleteDeadLettersResponse | Failed:
     """Deletes dead letters."""
     if not has_device(space.state, request.user_id, request.device_id):
-        return Failed(FailureReason.DEVICE_NOT_FOUND)
+        return Failed(FailureReason.DEVICE_NOT_FOUND, name=request.device_id)
     queue = OpenQueue(space, request.user_id, request.device_id)
     letters = _chosen(space, queue, request.seqs)
     for row_key, encoded in letters:

@@ -42,7 +42,7 @@ def remove(
     found = find_user(space.state, user_id)
     device = None if found is None else find_device(found[0], device_id)
     if found is None or device is None:
-        return Failed(FailureReason.DEVICE_NOT_FOUND)
+        return Failed(FailureReason.DEVICE_NOT_FOUND, name=device_id)
     if len(found[0].devices) == 1:
         return Failed(FailureReason.LAST_DEVICE)
     sessions.end(space, user_id, device_id, SessionEnd.REMOVED)

@@ -182,7 +182,7 @@ def set_member_role(
         return group
     changed = member(space.state, request.group_id, request.user_id)
     if changed is None:
-        return Failed(FailureReason.MEMBER_NOT_FOUND)
+        return Failed(FailureReason.MEMBER_NOT_FOUND, name=request.user_id)
     role = request.role or _MEMBER
     if changed.role != role:
         if changed.role == _OWNER and not _has_owner(
@@ -223,13 +223,13 @@ def _permitted(
     """The group, in which an actor may do what is the right of a role."""
     group = find(space.state, group_id)
     if group is None:
-        return Failed(FailureReason.GROUP_NOT_FOUND)
+        return Failed(FailureReason.GROUP_NOT_FOUND, name=group_id)
     if actor_id:
         actor = member(space.state, group_id, actor_id)
         if actor is None:
-            return Failed(FailureReason.NOT_MEMBER)
+            return Failed(FailureReason.NOT_MEMBER, name=actor_id)
         if actor.role < right:
-            return Failed(FailureReason.NOT_ADMIN)
+            return Failed(FailureReason.NOT_ADMIN, name=actor_id)
     return group
 
 
@@ -245,9 +245,9 @@ def _users_joining(
     for user_id in user_ids:
         found = find_user(space.state, user_id)
         if found is None:
-            return Failed(FailureReason.USER_NOT_FOUND)
+            return Failed(FailureReason.USER_NOT_FOUND, name=user_id)
         if found[0].groups >= GROUPS_MAX:
-            return Failed(FailureReason.TOO_MANY_GROUPS)
+            return Failed(FailureReason.TOO_MANY_GROUPS, name=user_id)
         users[user_id] = found
     return users
 

@@ -15,7 +15,7 @@ def purge(
 ) -> message_pb2.PurgeQueueResponse | Failed:
     """Deletes all messages, also those that are scheduled. Dead letters stay."""
     if not has_device(space.state, request.user_id, request.device_id):
-        return Failed(FailureReason.DEVICE_NOT_FOUND)
+        return Failed(FailureReason.DEVICE_NOT_FOUND, name=request.device_id)
     queue = OpenQueue(space, request.user_id, request.device_id)
     row = queue.row
     purged, unscheduled = row.live, row.scheduled

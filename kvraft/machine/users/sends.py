@@ -110,7 +110,7 @@ def _devices(space: UserSpace, message: message_pb2.Message, size_bytes: int) ->
     user_id = message.user_id
     user = find_recipient(space.state, user_id)
     if user is None or not user.device_ids:
-        return Failed(FailureReason.USER_NOT_FOUND)
+        return Failed(FailureReason.USER_NOT_FOUND, name=user_id)
     accepting: list[OpenQueue] = []
     full: list[OpenQueue] = []
     for device_id in user.device_ids:
@@ -126,9 +126,9 @@ def _members(space: UserSpace, message: message_pb2.Message, size_bytes: int) ->
     """The queues of all devices of all members of a group, but that of the sender's device."""
     state, group_id, sender_id = space.state, message.group_id, message.sender_id
     if groups.find(state, group_id) is None:
-        return Failed(FailureReason.GROUP_NOT_FOUND)
+        return Failed(FailureReason.GROUP_NOT_FOUND, name=group_id)
     if groups.member(state, group_id, sender_id) is None:
-        return Failed(FailureReason.NOT_MEMBER)
+        return Failed(FailureReason.NOT_MEMBER, name=sender_id)
     accepting: list[OpenQueue] = []
     full: list[OpenQueue] = []
     blocking = 0

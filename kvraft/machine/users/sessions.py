@@ -53,7 +53,7 @@ def open_session(
     user_id, device_id, lease_id = request.user_id, request.device_id, request.lease_id
     found = find_user(space.state, user_id)
     if found is None or find_device(found[0], device_id) is None:
-        return Failed(FailureReason.DEVICE_NOT_FOUND)
+        return Failed(FailureReason.DEVICE_NOT_FOUND, name=device_id)
     if not leases.exists(space.state, lease_id):
         return Failed(FailureReason.LEASE_EXPIRED)
     row_key = keys.session_key(user_id, device_id)
@@ -107,11 +107,11 @@ def revoke_sessions(
     user_id, device_id = request.user_id, request.device_id
     found = find_user(space.state, user_id)
     if found is None:
-        return Failed(FailureReason.USER_NOT_FOUND)
+        return Failed(FailureReason.USER_NOT_FOUND, name=user_id)
     user, previous = found
     revoked = find_device(user, device_id) if device_id else None
     if device_id and revoked is None:
-        return Failed(FailureReason.DEVICE_NOT_FOUND)
+        return Failed(FailureReason.DEVICE_NOT_FOUND, name=device_id)
     response = session_pb2.RevokeSessionsResponse()
     response.revoke_time.FromMilliseconds(space.clock_ms)
     if revoked is None:

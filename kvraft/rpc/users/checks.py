@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from kvraft.rpc.kv_requests import invalid
 
 USER_ID_BYTES_MAX = 64
@@ -33,6 +35,22 @@ def check_id(field: str, value: str, bytes_max: int) -> None:
         raise invalid(field, f"has {size_bytes:,} bytes; 1 to {bytes_max} are allowed")
     if not value.isprintable() and any(ord(letter) < 0x20 or ord(letter) == 0x7F for letter in value):
         raise invalid(field, "has a control character")
+
+
+def check_new_id(field: str, value: str) -> None:
+    """An id that may come into being with the request. What cannot be seen, or changes how the text around it
+    is shown, would let two ids look alike and write on terminals. (The joiners are the business of letters
+    in many scripts, and of emoji.) An id that is stored already stays readable."""
+    if value.isprintable():
+        return
+    for letter in value:
+        if unicodedata.category(letter) in _UNSEEN and letter not in _JOINERS:
+            raise invalid(field, f"has the character U+{ord(letter):04X}, which cannot be seen")
+
+
+_UNSEEN = ("Cc", "Cf", "Zl", "Zp")
+"""Control characters (C0, C1), format characters (directions, zero-width), line and paragraph separators."""
+_JOINERS = "\u200c\u200d"
 
 
 def check_bytes(field: str, value: str | bytes, bytes_max: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kvraft.machine.users import contacts
 from kvraft.rpc.kv_requests import invalid
-from kvraft.rpc.users.checks import check_bytes, check_user_id
+from kvraft.rpc.users.checks import check_bytes, check_new_id, check_user_id
 from kvraft.rpc.users.edit_checks import check_different, check_etag, check_mask, check_timestamp
 from kvraft.v1 import contact_pb2
 
@@ -41,6 +41,7 @@ def check_block_user(request: contact_pb2.BlockUserRequest) -> None:
     """BlockUser."""
     check_user_id("user_id", request.user_id)
     check_user_id("blocked_id", request.blocked_id)
+    check_new_id("blocked_id", request.blocked_id)
     if request.blocked_id == request.user_id:
         raise invalid("blocked_id", "is the user; nobody blocks themselves")
     if request.scope not in contact_pb2.BlockScope.values():
@@ -56,6 +57,7 @@ def check_unblock_user(request: contact_pb2.UnblockUserRequest) -> None:
 def _check_update(field: str, update: contact_pb2.ContactUpdate) -> None:
     contact = update.contact
     check_user_id(f"{field}.contact.contact_id", contact.contact_id)
+    check_new_id(f"{field}.contact.contact_id", contact.contact_id)
     check_bytes(f"{field}.contact.display_name", contact.display_name, DISPLAY_NAME_BYTES_MAX)
     check_bytes(f"{field}.contact.data", contact.data, DATA_BYTES_MAX)
     check_timestamp(f"{field}.contact.mute_until", contact.mute_until)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from kvraft.machine.users import groups
 from kvraft.rpc.kv_requests import invalid
-from kvraft.rpc.users.checks import check_bytes, check_group_id, check_user_id
+from kvraft.rpc.users.checks import check_bytes, check_group_id, check_new_id, check_user_id
 from kvraft.rpc.users.edit_checks import check_different, check_etag, check_mask
 from kvraft.v1 import group_pb2
 
@@ -17,6 +17,7 @@ DATA_BYTES_MAX = 4_096
 def check_create_group(request: group_pb2.CreateGroupRequest) -> None:
     """CreateGroup."""
     _check_group(request.group)
+    check_new_id("group.group_id", request.group.group_id)
     check_user_id("owner_id", request.owner_id)
     _check_user_ids("member_ids", request.member_ids, 0, groups.MEMBERS_MAX - 1)
     if request.owner_id in request.member_ids:

@@ -17,6 +17,7 @@ from kvraft.rpc.users.checks import (
     check_device_id,
     check_group_id,
     check_id,
+    check_new_id,
     check_user_id,
 )
 from kvraft.rpc.users.receive_requests import NACK_DELAY_S_MAX, NACK_REASON_BYTES_MAX, SEQS_MAX, seconds
@@ -75,9 +76,12 @@ def check_send(request: message_pb2.SendMessageRequest) -> None:
 
 def _check_message(message: message_pb2.Message) -> None:
     check_id("message.message_id", message.message_id, MESSAGE_ID_BYTES_MAX)
+    check_new_id("message.message_id", message.message_id)
     check_user_id("message.sender_id", message.sender_id)
+    check_new_id("message.sender_id", message.sender_id)
     if message.sender_device_id:
         check_device_id("message.sender_device_id", message.sender_device_id)
+        check_new_id("message.sender_device_id", message.sender_device_id)
     match message.WhichOneof("destination"):
         case "user_id":
             check_user_id("message.user_id", message.user_id)

@@ -15,6 +15,7 @@ from kvraft.rpc.users.checks import (
     USER_ID_BYTES_MAX,
     check_bytes,
     check_device_id,
+    check_new_id,
     check_page_size,
     check_user_id,
 )
@@ -40,6 +41,8 @@ def check_register_device(request: session_pb2.RegisterDeviceRequest) -> None:
     """Of RegisterDevice."""
     check_user_id("user_id", request.user_id)
     check_device_id("device_id", request.device_id)
+    check_new_id("user_id", request.user_id)
+    check_new_id("device_id", request.device_id)
     check_bytes("label", request.label, LABEL_BYTES_MAX)
 
 
