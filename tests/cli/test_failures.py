@@ -64,7 +64,7 @@ def test_what_is_wrong_with_a_request(run: Run, node: FakeNode) -> None:
     violation = ("key", "is empty")
     wrong = Failure(code=Code.INVALID_ARGUMENT, reason="INVALID_ARGUMENT", violations=(violation,))
     node.fail("Put", wrong, times=2)
-    assert "key: is empty" in run("put", "", "v").stderr
+    assert "key is empty" in run("put", "", "v").stderr
     error = json.loads(run("-o", "json", "put", "", "v").stderr)["error"]
     assert error["violations"] == [{"field": "key", "description": "is empty"}]
 
