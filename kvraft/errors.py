@@ -145,7 +145,8 @@ class RequestError(Exception):
 def no_leader(waited_ms: int) -> RequestError:
     return RequestError(
         Reason.NO_LEADER,
-        f"no leader was found within {waited_ms} ms; nothing was applied; try again, perhaps at another node",
+        f"no leader was found in the {waited_ms} ms that were left; nothing was applied; try again, perhaps "
+        "at another node",
         retry_after_ms=200,
     )
 

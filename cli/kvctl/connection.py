@@ -18,16 +18,24 @@ if TYPE_CHECKING:
     from kvraft.client import Client, KvraftError, SyncClient
 
 
+LOOK_S = 1.0
+"""How long the endpoints are asked how they are when a call failed."""
+
+
 @contextmanager
-def connect(settings: Settings, *, endpoints: str | None = None) -> Iterator[SyncClient]:
-    """A client for the cluster, or for other endpoints than the settings name. What fails within becomes a
-    Failure."""
+def connect(
+    settings: Settings, *, endpoints: str | None = None, register: bool = False
+) -> Iterator[SyncClient]:
+    """A client for the cluster, or for other endpoints than the settings name; registered, where it writes
+    more than once. What fails within becomes a Failure."""
     _prepare(settings)
     from kvraft.client import SyncClient
 
-    with _failing():
+    with _failing(settings):
         with checked():
-            client = SyncClient(endpoints or settings.endpoints, timeout_s=settings.timeout_s)
+            client = SyncClient(
+                endpoints or settings.endpoints, timeout_s=settings.timeout_s, register=register
+            )
         with client:
             yield client
 
@@ -38,7 +46,7 @@ async def connect_async(settings: Settings) -> AsyncIterator[Client]:
     _prepare(settings)
     from kvraft.client import Client
 
-    with _failing():
+    with _failing(settings):
         with checked():
             client = Client(settings.endpoints, timeout_s=settings.timeout_s)
         async with client:
@@ -61,13 +69,26 @@ def checked() -> Iterator[None]:
 
 
 @contextmanager
-def _failing() -> Iterator[None]:
-    from kvraft.client.errors import KvraftError
+def _failing(settings: Settings) -> Iterator[None]:
+    from kvraft.client.errors import DeadlineExceeded, KvraftError, Unavailable
 
     try:
         yield
     except KvraftError as error:
+        if isinstance(error, Unavailable | DeadlineExceeded) and "," in settings.endpoints:
+            _look(error, settings)
         raise _failure(error) from error
+
+
+def _look(error: KvraftError, settings: Settings) -> None:
+    """Adds how each endpoint is: the last one that was tried is seldom the reason."""
+    from kvctl.healthiness import healths
+    from kvraft.client import SyncClient
+
+    with SyncClient(settings.endpoints, timeout_s=LOOK_S) as client:
+        found = healths(client.cluster.status_of_all())
+    for each in sorted(found, key=lambda each: not each.answers):
+        error.add_note(f"  {each.endpoint}: {each.text}")
 
 
 def _failure(error: KvraftError) -> Failure:

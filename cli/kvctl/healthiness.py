@@ -15,6 +15,7 @@ class Health:
     """Of one endpoint."""
 
     endpoint: str
+    answers: bool
     is_healthy: bool
     text: str
     """What it is, or what is wrong."""
@@ -35,12 +36,14 @@ def _health(endpoint: str, answer: Status | KvraftError) -> Health:
     from kvraft.client import KvraftError
 
     if isinstance(answer, KvraftError):
-        return Health(endpoint, False, f"does not answer ({answer.reason})")
+        return Health(endpoint, False, False, f"does not answer ({answer.reason})")
     role = f"member {answer.header.member_id}, {answer.role}"
     if not answer.header.leader_id:
-        return Health(endpoint, False, f"{role}, knows no leader (term {answer.header.term})")
+        return Health(endpoint, True, False, f"{role}, knows no leader (term {answer.header.term})")
     if answer.alarms:
         alarms = ", ".join(f"{alarm.kind}: {alarm.message}" for alarm in answer.alarms)
-        return Health(endpoint, False, f"{role}, {alarms}")
+        return Health(endpoint, True, False, f"{role}, {alarms}")
     behind = answer.commit_index - answer.applied_index
-    return Health(endpoint, True, f"{role}, healthy" + (f", {behind:,} entries to apply" if behind else ""))
+    return Health(
+        endpoint, True, True, f"{role}, healthy" + (f", {behind:,} entries to apply" if behind else "")
+    )

@@ -66,8 +66,9 @@ class BatchStream:
     """What the calls of a client share: see `pipeline`. Nobody waits for its tasks, but each call for its
     own end; whatever becomes of a task, the next call or look begins it anew."""
 
-    def __init__(self, failover: Failover) -> None:
+    def __init__(self, failover: Failover, *, registers: bool) -> None:
         self._failover = failover
+        self._registers = registers
         self._session = Session(failover, self._registered)
         self._leader = LeaderFinder(failover)
         self.writes: deque[WriteCall] = deque()
@@ -124,6 +125,7 @@ class BatchStream:
             self._silent_since_s is not None
             and now_s - self._silent_since_s > self._failover.timeout_s / 2
             and len(self._failover.addresses) > 1
+            and not self._holds_doubtful()
         ):
             self._leave = True
             if self._stream is not None:
@@ -144,10 +146,13 @@ class BatchStream:
         if maybe_applied:
             if isinstance(failure, OutcomeUnknown):
                 return failure
+            if failure is not None and not self._registers:
+                return _in_doubt(failure, maybe_applied=True)
             return OutcomeUnknown(
                 f"{waited} It may have been applied: read before writing again.", reason="DEADLINE_EXCEEDED"
             )
         if failure is not None and failure.applied == "no":
+            failure.add_note(f"Tried again for {call.timeout_s:g} s.")
             return failure
         outcome = " It was not applied." if writes else ""
         return DeadlineExceeded(f"{waited}{outcome}", reason="DEADLINE_EXCEEDED")
@@ -159,7 +164,10 @@ class BatchStream:
         if self.reads and kinds.count(ReadBatch) < BATCHES_MAX and (reads := self._take_reads()):
             return self._begin(ReadBatch(self._next_tag, reads))
         if self.writes and kinds.count(WriteBatch) < BATCHES_MAX:
-            if self._session.client_id is None:
+            if not self._registers:
+                if writes := self._take_writes():
+                    return self._begin(WriteBatch(self._next_tag, writes, None))
+            elif self._session.client_id is None:
                 self._session.register()
             elif writes := self._take_writes():
                 return self._begin(WriteBatch(self._next_tag, writes, self._session.number()))
@@ -174,7 +182,7 @@ class BatchStream:
 
     def _end(self, batch: Batch) -> None:
         self._under_way.pop(batch.tag, None)
-        if isinstance(batch, WriteBatch):
+        if isinstance(batch, WriteBatch) and batch.number is not None:
             self._session.ended(batch.number)
         self._due.set()
 
@@ -283,6 +291,15 @@ class BatchStream:
                     batch.refused(maybe_applied=False)
                 else:
                     batch.lost()
+            self._end_those_in_doubt()
+
+    def _end_those_in_doubt(self) -> None:
+        """What has no number cannot be sent again once it may have been applied."""
+        for batch in list(self._under_way.values()):
+            if batch.ends_in_doubt:
+                for call in batch.calls:
+                    call.fail(self._too_late(call, maybe_applied=True))
+                self._end(batch)
 
     async def _next_frame(self, frames: _Frames) -> pipeline_pb2.PipelineRequest:
         while not frames.is_over:
@@ -315,8 +332,12 @@ class BatchStream:
                 self._requeue(batch.answered(response, address))
                 self._leader.heard(response.header, address)
             self._silent_since_s = asyncio.get_running_loop().time() if self._under_way else None
-            if self._leave or self._leader.is_elsewhere:
+            if self._leave or (self._leader.is_elsewhere and not self._holds_doubtful()):
                 return
+
+    def _holds_doubtful(self) -> bool:
+        """Whether something would be of unknown outcome if the stream was left."""
+        return any(batch.ends_in_doubt for batch in self._under_way.values())
 
     def _refused(self, batch: Batch, error: pipeline_pb2.PipelineError, address: str) -> None:
         # A refusal says nothing of an earlier attempt; only an answer to the number does.
@@ -328,7 +349,7 @@ class BatchStream:
             self._leave = True
             return
         self._end(batch)
-        if isinstance(batch, WriteBatch) and is_forgotten:
+        if isinstance(batch, WriteBatch) and batch.number is not None and is_forgotten:
             self._session.lost(batch.number)
             if is_open:
                 self._forgotten(batch)

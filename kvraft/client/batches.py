@@ -90,6 +90,11 @@ class Batch(ABC):
         """It leaves now."""
         self.maybe_applied = self.writes
 
+    @property
+    def ends_in_doubt(self) -> bool:
+        """Whether it may have been applied and cannot be sent again."""
+        return False
+
     @abstractmethod
     def lost(self) -> None:
         """The stream broke before an answer came."""
@@ -112,21 +117,25 @@ class Batch(ABC):
 
 
 class WriteBatch(Batch):
-    """Commands under one number."""
+    """Commands under one number, or without one: then they are sent again only if they were certainly not
+    applied."""
 
     writes = True
 
-    def __init__(self, tag: int, calls: Sequence[WriteCall], number: tuple[int, int]) -> None:
+    def __init__(self, tag: int, calls: Sequence[WriteCall], number: tuple[int, int] | None) -> None:
         super().__init__(tag)
         self.calls = calls
         self.number = number
         """Client id and sequence."""
         self._earlier_maybe_applied = False
-        client_id, sequence = number
         self._request = pipeline_pb2.PipelineRequest(tag=tag)
-        self._request.writes.request_id.client_id = client_id
-        self._request.writes.request_id.sequence = sequence
+        if number is not None:
+            self._request.writes.request_id.client_id, self._request.writes.request_id.sequence = number
         self._request.writes.commands.extend([call.command for call in calls])
+
+    @property
+    def ends_in_doubt(self) -> bool:
+        return self.number is None and self.maybe_applied
 
     def lost(self) -> None:
         self._earlier_maybe_applied = self.maybe_applied
@@ -137,7 +146,8 @@ class WriteBatch(Batch):
         return is_open
 
     def request(self, first_unacknowledged: int) -> pipeline_pb2.PipelineRequest:
-        self._request.writes.request_id.first_unacknowledged = first_unacknowledged
+        if self.number is not None:
+            self._request.writes.request_id.first_unacknowledged = first_unacknowledged
         return self._request
 
     def answered(self, response: pipeline_pb2.PipelineResponse, endpoint: str) -> Sequence[Any]:

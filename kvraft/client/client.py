@@ -50,16 +50,19 @@ class Client:
 
     `endpoints` is "host:port,host:port,...", or a list of such, some or all of the nodes; `timeout_s` is
     what a call may take with all its repetitions, `with_timeout` makes it another. Connects with the first
-    call.
+    call. Without `register` writes have no numbers, and the cluster keeps nothing of the client: for programs
+    that write once or twice. A write whose answer is lost is not sent again then, but of unknown outcome.
 
     It belongs to the process that made it and to the event loop of its first call: in another one every call
     raises RuntimeError. A process that was forked from one that had used a client can have none.
     Raises TypeError, ValueError, RuntimeError.
     """
 
-    def __init__(self, endpoints: str | Sequence[str], *, timeout_s: float = 5.0) -> None:
+    def __init__(
+        self, endpoints: str | Sequence[str], *, timeout_s: float = 5.0, register: bool = True
+    ) -> None:
         self._failover = Failover(endpoints, timeout_s)
-        self._pipeline = Pipeline(self._failover)
+        self._pipeline = Pipeline(self._failover, registers=register)
         self._releases = Releases(timeout_s)
         self._shared = _Shared(self._failover)
 

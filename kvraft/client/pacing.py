@@ -33,10 +33,12 @@ class Pacing:
         "_failed",
         "_failures",
         "_strangers",
+        "_timeout_s",
     )
 
     def __init__(self, timeout_s: float, endpoint_count: int, chance: random.Random) -> None:
         self._clock = asyncio.get_running_loop().time
+        self._timeout_s = timeout_s
         self._ends_at_s = self._clock() + timeout_s
         # With less time left an attempt is not made: cut short, it would turn a write that is known
         # not to be applied into one of unknown outcome.
@@ -65,6 +67,7 @@ class Pacing:
             self._failed = error
         self._strangers = self._strangers + 1 if error.reason == UNIMPLEMENTED else 0
         if self.left_s <= self._attempt_min_s or self._strangers == self._endpoint_count:
+            self._failed.add_note(f"Tried again for {self._timeout_s:g} s.")
             raise self._failed
         self._failures += 1
         if self._failures % self._endpoint_count == 0:

@@ -31,9 +31,9 @@ class Pipeline:
 
     __slots__ = ("_binding", "_stream", "_timeout_s")
 
-    def __init__(self, failover: Failover) -> None:
+    def __init__(self, failover: Failover, *, registers: bool = True) -> None:
         self._binding = failover.binding
-        self._stream = BatchStream(failover)
+        self._stream = BatchStream(failover, registers=registers)
         self._timeout_s = failover.timeout_s
 
     def with_timeout(self, timeout_s: float) -> Pipeline:

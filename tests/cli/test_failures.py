@@ -24,7 +24,7 @@ FAILURES = [
     (Failure(code=Code.RESOURCE_EXHAUSTED, reason="OVERLOADED", retry_after_ms=250), 5, "no"),
     (Failure(code=Code.RESOURCE_EXHAUSTED, reason="NO_SPACE"), 5, "no"),
     (Failure(code=Code.INTERNAL, reason="INTERNAL", applied="unknown"), 6, "unknown"),
-    (Failure(code=Code.UNIMPLEMENTED), 6, "unknown"),
+    (Failure(code=Code.UNIMPLEMENTED), 3, "no"),
 ]
 
 

@@ -313,10 +313,11 @@ class _PipelineServicer(_KvServicer, pipeline_pb2_grpc.PipelineServiceServicer):
             response.header.CopyFrom(self._node.header())
             return response
         number = request.writes.request_id
-        if number.client_id not in self._node.clients:
+        is_numbered = number.client_id != 0
+        if is_numbered and number.client_id not in self._node.clients:
             _abort(context, Failure(code=grpc.StatusCode.FAILED_PRECONDITION, reason="UNKNOWN_CLIENT"))
         key = (number.client_id, number.sequence)
-        if key in self._node.answers:
+        if is_numbered and key in self._node.answers:
             response.CopyFrom(self._node.answers[key])
             response.tag = request.tag
             return response

@@ -101,7 +101,7 @@ def _delete_range(settings: Settings, keys: KeyRange, *, ask: bool) -> None:
     from kvraft.client import KvraftError
 
     deleted = 0
-    with connect(settings) as client:
+    with connect(settings, register=True) as client:
         if ask:
             _confirm(client, keys)
         with _progress(client, keys) as show:

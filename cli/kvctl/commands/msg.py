@@ -149,7 +149,7 @@ def receive(settings: Settings, *, user_id: str, device_id: str, follow: bool, w
     kvctl msg receive bob phone --follow
     kvctl msg receive bob phone -o json | jq -r .payload
     """
-    with connect(settings) as client:
+    with connect(settings, register=True) as client:
         try:
             receiver = client.messages.receive(
                 user_id, device_id, window_messages=window, until_empty=not follow

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 class SyncClient:
     """A client of one cluster, for any number of threads. Arguments as for `Client`."""
 
-    def __init__(self, endpoints: str | Sequence[str], *, timeout_s: float = 5.0) -> None:
-        self._client = Client(endpoints, timeout_s=timeout_s)
+    def __init__(
+        self, endpoints: str | Sequence[str], *, timeout_s: float = 5.0, register: bool = True
+    ) -> None:
+        self._client = Client(endpoints, timeout_s=timeout_s, register=register)
         self._thread = LoopThread()
 
     def with_timeout(self, timeout_s: float) -> Self:
