@@ -50,6 +50,8 @@ class ServerConfig:
     segment_bytes: int = 64 << 20
     erasure_delay_ms: int = NodeSettings().erasure_delay_ms
     log_retained_bytes: int = NodeSettings().log_retained_bytes
+    client_connections_max: int = 10_000
+    """Fewer if the limit of open files leaves fewer."""
     disk_reserve_bytes: int = 256 << 20
     """With less free on the disk, writes that grow the state are refused."""
     memory_bytes_max: int = NodeSettings().memory_bytes_max
@@ -163,10 +165,14 @@ def _read_address(value: object) -> str:
     return value
 
 
-def _read_directory(value: object) -> Path:
+def read_directory(value: object) -> Path:
+    """An absolute path. Raises ValueError."""
     if not isinstance(value, str) or not value or "\0" in value:
         raise ValueError(value)
-    return Path(value).expanduser().absolute()
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"{value}: there is no such user") from None
 
 
 def _read_boolean(value: object) -> bool:
@@ -226,7 +232,12 @@ KEYS: Mapping[str, _Kind] = {
     "cluster_name": _text(
         r"[A-Za-z0-9._-]{1,64}", "NAME", "1 to 64 letters, digits, dots, underscores and hyphens"
     ),
-    "data_dir": _Kind("the path of a directory", "DIRECTORY", _read_directory, _read_directory),
+    "data_dir": _Kind(
+        "the path of a directory, with ~user only for users there are",
+        "DIRECTORY",
+        read_directory,
+        read_directory,
+    ),
     "client_address": _ADDRESS,
     "peer_address": _ADDRESS,
     "members": _Kind(
@@ -242,6 +253,7 @@ KEYS: Mapping[str, _Kind] = {
     "segment_bytes": _whole_number(64 << 10, 1 << 30, _BYTES + ", a multiple of 4096", multiple_of=4_096),
     "erasure_delay_ms": _whole_number(0, 1 << 40, _MILLISECONDS),
     "log_retained_bytes": _whole_number(0, 1 << 50, _BYTES),
+    "client_connections_max": _whole_number(1, 1_000_000, ""),
     "disk_reserve_bytes": _whole_number(0, 1 << 50, _BYTES),
     "memory_bytes_max": _whole_number(32 << 20, 1 << 40, _BYTES),
     "history_revisions_max": _whole_number(1, 1 << 40, ""),

@@ -7,25 +7,25 @@ dies stays dead, so that one can see the others go on without it.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import signal
-import socket
+import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
-from kvraft import exit_codes
+from kvraft import exit_codes, signals
+from kvraft.addresses import AddressError, check_address
+from kvraft.child_nodes import log_path, start_node
 from kvraft.client import Client, KvraftError, Role
-from kvraft.config import parse_address
-from kvraft.members import MemberAddresses, loopback_members, serve_command
+from kvraft.members import MemberAddresses, loopback_members
+from kvraft.storage.log import read_identity
 
 STOP_TIMEOUT_S = 15.0
 """After SIGTERM; then SIGKILL."""
 POLL_INTERVAL_S = 0.2
-"""How often the nodes are asked who leads."""
+"""How often the nodes are looked at, and asked who leads."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class _Node:
     node_id: int
     client_address: str
     log_path: Path
-    process: asyncio.subprocess.Process
+    process: subprocess.Popen[bytes]
     answered: bool = False
 
     def say(self, event: str) -> None:
@@ -45,39 +45,63 @@ class _Node:
 def run(*, nodes: int, data_directory: Path, base_port: int) -> int:
     """Runs the cluster until a signal; the exit code."""
     members = loopback_members(nodes, base_port)
+    try:
+        _check_addresses(members)
+        _check_data(data_directory, members)
+        data_directory.mkdir(parents=True, exist_ok=True)
+    except _Refused as refusal:
+        click.echo(f"kvraft: {refusal}", err=True)
+        return refusal.exit_code
+    except OSError as error:
+        click.echo(f"kvraft: the data directory {data_directory} cannot be used: {error}", err=True)
+        return exit_codes.DATA_DIRECTORY_REFUSED
+    return asyncio.run(_run(members, data_directory))
+
+
+class _Refused(Exception):
+    """The cluster is not started; the message says why."""
+
+    def __init__(self, problem: str, exit_code: int) -> None:
+        super().__init__(problem)
+        self.exit_code = exit_code
+
+
+def _check_addresses(members: Mapping[int, MemberAddresses]) -> None:
     for node_id, member in members.items():
         for address in (member.client_address, member.peer_address):
-            if _is_taken(address):
-                click.echo(
-                    f"kvraft: {address}, which node{node_id} needs, is taken by another process; "
-                    "stop that, or choose other ports with --base-port",
-                    err=True,
-                )
-                return exit_codes.ADDRESS_IN_USE
-    data_directory.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_run(members, data_directory))
+            try:
+                check_address(address)
+            except AddressError as error:
+                raise _Refused(
+                    f"{error}. node{node_id} needs it: stop what has it, or choose others with --base-port",
+                    exit_codes.ADDRESS_IN_USE,
+                ) from None
+
+
+def _check_data(data_directory: Path, members: Mapping[int, MemberAddresses]) -> None:
+    """Nodes of another cluster must not come up beside those that begin a new one."""
+    for directory in sorted(data_directory.glob("node*/log")):
+        identity = read_identity(directory)
+        if identity is not None and identity.initial_voters != tuple(members):
+            count = len(identity.initial_voters)
+            raise _Refused(
+                f"{data_directory} holds a cluster of {count} nodes, and {len(members)} were asked for: "
+                f"start it with --nodes {count}, or give the new cluster another --data-dir",
+                exit_codes.DATA_DIRECTORY_REFUSED,
+            )
 
 
 async def _run(members: Mapping[int, MemberAddresses], data_directory: Path) -> int:
     stopping = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    loop = asyncio.get_running_loop()
+    signals.on_stop(lambda: loop.call_soon_threadsafe(stopping.set))
     nodes: list[_Node] = []
     try:
         for node_id, member in members.items():
-            log_path = data_directory / f"node{node_id}.log"
-            command = serve_command(
-                node_id=node_id,
-                cluster_name="dev",
-                data_directory=data_directory / f"node{node_id}",
-                members=members,
+            process = start_node(
+                node_id=node_id, cluster_name="dev", directory=data_directory, members=members
             )
-            # A session of its own: Ctrl-C in the terminal is for this process, which then stops them.
-            with log_path.open("ab") as log:
-                process = await asyncio.create_subprocess_exec(
-                    *command, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
-            nodes.append(_Node(node_id, member.client_address, log_path, process))
+            nodes.append(_Node(node_id, member.client_address, log_path(data_directory, node_id), process))
         endpoints = ",".join(member.client_address for member in members.values())
         click.echo(f"export KVRAFT_ENDPOINTS={endpoints}")
         return await _watch(nodes, endpoints, stopping)
@@ -101,7 +125,7 @@ async def _watch(nodes: list[_Node], endpoints: str, stopping: asyncio.Event) ->
         click.echo("kvraft: no node is left", err=True)
         return exit_codes.UNEXPECTED
     for node in nodes:
-        if node.process.returncode is None:
+        if node.process.poll() is None:
             node.process.terminate()
     await asyncio.wait(ends, timeout=STOP_TIMEOUT_S)
     for node in nodes:
@@ -112,8 +136,8 @@ async def _watch(nodes: list[_Node], endpoints: str, stopping: asyncio.Event) ->
 
 
 async def _tell_end(node: _Node) -> None:
-    code = await node.process.wait()
-    if code in (exit_codes.OK, -signal.SIGTERM):  # the latter if it had not yet begun to serve
+    code = await _end_of(node.process)
+    if code == exit_codes.OK:
         node.say("stopped")
     elif code < 0:
         node.say(f"died ({signal.Signals(-code).name}); its log is {node.log_path}")
@@ -122,13 +146,21 @@ async def _tell_end(node: _Node) -> None:
         node.say(f"died (exit code {code}, {meaning}); its log is {node.log_path}")
 
 
+async def _end_of(process: subprocess.Popen[bytes]) -> int:
+    while True:
+        code = process.poll()
+        if code is not None:
+            return code
+        await asyncio.sleep(POLL_INTERVAL_S)
+
+
 async def _tell_elections(nodes: list[_Node], endpoints: str) -> None:
     """Asks the nodes, again and again, and tells who answers for the first time and who leads anew."""
     led_term = 0
     async with Client(endpoints, timeout_s=2) as client:
         while True:
             for node in nodes:
-                if node.process.returncode is not None:
+                if node.process.poll() is not None:
                     continue
                 try:
                     status = await client.cluster.status(node.client_address)
@@ -143,22 +175,9 @@ async def _tell_elections(nodes: list[_Node], endpoints: str) -> None:
             await asyncio.sleep(POLL_INTERVAL_S)
 
 
-def _is_taken(address: str) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(parse_address(address))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            return True
-    return False
-
-
 def _kill(node: _Node) -> bool:
     """Whether there was still something to kill."""
-    if node.process.returncode is not None:
+    if node.process.poll() is not None:
         return False
-    with contextlib.suppress(ProcessLookupError):
-        node.process.kill()
+    node.process.kill()
     return True

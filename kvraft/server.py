@@ -11,14 +11,15 @@ import asyncio
 import contextlib
 import gc
 import random
-import signal
 import time
 
 import grpc.aio
 import structlog
 
-from kvraft import exit_codes
+from kvraft import exit_codes, signals
+from kvraft.addresses import AddressError, check_address
 from kvraft.config import ServerConfig
+from kvraft.descriptors import client_connections, raise_limit
 from kvraft.machine.errors import UnknownCommandError
 from kvraft.node.disk import ThreadedDisk
 from kvraft.node.node import Node
@@ -49,10 +50,6 @@ STOP_GRACE_S = 2.0
 """How long calls that are under way may take to end once the ports close."""
 
 
-class AddressInUseError(Exception):
-    """A port is taken."""
-
-
 async def run(config: ServerConfig) -> int:
     """Runs a node until it is asked to stop or cannot go on; the exit code."""
     # Little here is cyclic, and a large table in memory makes every full collection long: what the
@@ -60,15 +57,22 @@ async def run(config: ServerConfig) -> int:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     stop_requested = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop_requested.set)
+    loop = asyncio.get_running_loop()
+    signals.on_stop(lambda: loop.call_soon_threadsafe(stop_requested.set))
+    limit = raise_limit()
+    connections_max = client_connections(config.client_connections_max, limit)
+    if connections_max < config.client_connections_max:
+        logger.warning("few open files are allowed", limit=limit, client_connections_max=connections_max)
     try:
+        # Before there is a directory with an identity.
+        for address in (config.client_address, config.peer_address):
+            check_address(address)
         with contextlib.closing(DataDirectory.open(config.data_dir)) as directory:
-            await _Server(config, directory, stop_requested).run()
+            await _Server(config, directory, stop_requested, connections_max).run()
     except DataDirectoryError as error:
         logger.error("data directory refused", error=str(error))
         return exit_codes.DATA_DIRECTORY_REFUSED
-    except AddressInUseError as error:
+    except AddressError as error:
         logger.error("cannot listen", error=str(error))
         return exit_codes.ADDRESS_IN_USE
     except CorruptionError as error:
@@ -86,7 +90,13 @@ async def run(config: ServerConfig) -> int:
 class _Server:
     """One life of a node."""
 
-    def __init__(self, config: ServerConfig, directory: DataDirectory, stop_requested: asyncio.Event) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        directory: DataDirectory,
+        stop_requested: asyncio.Event,
+        connections_max: int,
+    ) -> None:
         """Opens what lies in the directory; serves nobody yet."""
         self._config = config
         self._directory = directory
@@ -128,8 +138,12 @@ class _Server:
         self._node = Node(lambda now_ms: self._make_replica(state, now_ms))
         self._disk.start(self._node)
         self._network.start(self._node)
-        self._peer_server = channels.server(channels.PEER_MESSAGE_BYTES_MAX)
-        self._client_server = channels.server(channels.CLIENT_MESSAGE_BYTES_MAX)
+        self._peer_server = channels.server(
+            message_bytes_max=channels.PEER_MESSAGE_BYTES_MAX, connections_max=channels.PEER_CONNECTIONS_MAX
+        )
+        self._client_server = channels.server(
+            message_bytes_max=channels.CLIENT_MESSAGE_BYTES_MAX, connections_max=connections_max
+        )
         self._add_peer_service()
         self._client_port = self._make_client_port()
 
@@ -194,8 +208,6 @@ class _Server:
             await self._listen(self._client_server, self._config.client_address, "client")
             logger.info(
                 "serving",
-                node=self._config.node_id,
-                cluster=self._config.cluster_name,
                 clients=self._config.client_address,
                 peers=self._config.peer_address,
             )
@@ -209,7 +221,7 @@ class _Server:
         try:
             server.add_insecure_port(address)
         except RuntimeError as error:
-            raise AddressInUseError(
+            raise AddressError(
                 f"the {whose} address {address} cannot be listened at: another process has it, or it is "
                 "not an address of this machine"
             ) from error

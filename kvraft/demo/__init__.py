@@ -17,9 +17,9 @@ The exit code is 0 only if every promise held.
 from __future__ import annotations
 
 import asyncio
-import signal
 from pathlib import Path
 
+from kvraft import signals
 from kvraft.client import Client, KvraftError
 from kvraft.demo.nodes import PATIENCE_S, Nodes, NodesError
 from kvraft.demo.scenes import SCENES
@@ -47,8 +47,8 @@ def main(data_directory: Path) -> int:
 async def _play(screen: Screen, nodes: Nodes) -> None:
     story = asyncio.current_task()
     assert story is not None
-    # Otherwise the nodes would outlive it.
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, story.cancel)
+    loop = asyncio.get_running_loop()
+    signals.on_stop(lambda: loop.call_soon_threadsafe(story.cancel))
     async with Client(nodes.endpoints, timeout_s=PATIENCE_S) as client:
         stage = Stage(screen, nodes, client)
         for title, scene in SCENES:

@@ -7,8 +7,9 @@ import subprocess
 import time
 from pathlib import Path
 
+from kvraft.child_nodes import start_node
 from kvraft.client import Client, KvraftError, Role, Status
-from kvraft.members import loopback_members, serve_command
+from kvraft.members import loopback_members
 
 NODES = 3
 PATIENCE_S = 30.0
@@ -45,17 +46,9 @@ class Nodes:
 
     def start(self, node_id: int) -> None:
         """Starts a node that does not run, with the data it had."""
-        command = serve_command(
-            node_id=node_id,
-            cluster_name="demo",
-            data_directory=self._directory / f"node{node_id}",
-            members=self._members,
+        self._processes[node_id] = start_node(
+            node_id=node_id, cluster_name="demo", directory=self._directory, members=self._members
         )
-        # A session of its own: Ctrl-C in the terminal is for this process, which then stops them.
-        with (self._directory / f"node{node_id}.log").open("ab") as log:
-            self._processes[node_id] = subprocess.Popen(  # noqa: S603 - our own command line
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
 
     def kill(self, node_id: int) -> None:
         """kill -9."""

@@ -14,6 +14,13 @@ what a client sees."""
 _KEEPALIVE_MS = 10_000
 _KEEPALIVE_TIMEOUT_MS = 5_000
 
+HANDSHAKE_TIMEOUT_MS = 10_000
+"""A connection that does not speak HTTP/2 by then is closed."""
+CONNECTION_IDLE_MS = 300_000
+"""A connection without a call for so long is closed. A quiet stream is a call."""
+PEER_CONNECTIONS_MAX = 128
+"""At the peer port: two for each peer, and room for those whose other end is gone."""
+
 ChannelOptions = list[tuple[str, int]]
 
 
@@ -47,6 +54,9 @@ SERVER_OPTIONS: ChannelOptions = [
     # Peers and clients ping every 10 s; by default that is taken for abuse where no data flows, and a quiet
     # watch or receiver loses its connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    # Connections on which nothing happens do not stay, as their number is limited.
+    ("grpc.server_handshake_timeout_ms", HANDSHAKE_TIMEOUT_MS),
+    ("grpc.max_connection_idle_ms", CONNECTION_IDLE_MS),
 ]
 
 
@@ -56,10 +66,18 @@ def peer_channel(address: str) -> grpc.aio.Channel:
     return grpc.aio.insecure_channel(address, options=PEER_OPTIONS)
 
 
-def server(message_bytes_max: int) -> grpc.aio.Server:
-    """A server, for clients or for peers."""
-    limits: ChannelOptions = [
+def server_options(*, message_bytes_max: int, connections_max: int) -> ChannelOptions:
+    """See `server`."""
+    return [
+        *SERVER_OPTIONS,
         ("grpc.max_receive_message_length", message_bytes_max),
         ("grpc.max_send_message_length", message_bytes_max),
+        ("grpc.max_allowed_incoming_connections", connections_max),
     ]
-    return grpc.aio.server(options=SERVER_OPTIONS + limits)
+
+
+def server(*, message_bytes_max: int, connections_max: int) -> grpc.aio.Server:
+    """A server, for clients or for peers. A connection beyond `connections_max` is closed at once."""
+    return grpc.aio.server(
+        options=server_options(message_bytes_max=message_bytes_max, connections_max=connections_max)
+    )

@@ -6,17 +6,16 @@ they are up soon. Nothing is simulated: what is acknowledged is fsynced on a maj
 
 from __future__ import annotations
 
-import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from kvraft.child_nodes import TemporaryDirectory, log_path, start_node
 from kvraft.client import KvraftError, Role, Status, SyncClient
-from kvraft.members import loopback_members, serve_command
+from kvraft.members import loopback_members
 
 START_S = 20.0
 """How long a leader may take to be there, on however slow a machine."""
@@ -32,7 +31,8 @@ class LocalClusterError(Exception):
 class LocalCluster:
     """A cluster of `nodes` nodes, with ids from 1, for as long as it is entered.
 
-    Enter it once. What it leaves on disk is deleted at the end.
+    Enter it once. Its processes and what they leave on disk are gone at the end, also where this process is
+    killed. No setting of this process (KVRAFT_ variables, proxies) reaches them.
     """
 
     def __init__(self, nodes: int = 3) -> None:
@@ -40,7 +40,7 @@ class LocalCluster:
             raise ValueError(f"nodes is {nodes}: a cluster has at least one")
         self._members = loopback_members(nodes)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        self._directory: Path | None = None
+        self._directory: TemporaryDirectory | None = None
 
     @property
     def endpoints(self) -> str:
@@ -87,27 +87,20 @@ class LocalCluster:
 
     def start(self, node_id: int) -> None:
         """Starts a node that was killed, with the data it had."""
-        assert self._directory is not None, "enter the cluster first"
         process = self._processes.get(node_id)
         if process is not None and process.poll() is None:
             raise ValueError(f"node {node_id} runs")
-        command = serve_command(
-            node_id=node_id,
-            cluster_name="local",
-            data_directory=self._directory / f"node{node_id}",
-            members=self._members,
+        self._close_pipe(node_id)
+        self._processes[node_id] = start_node(
+            node_id=node_id, cluster_name="local", directory=self._path, members=self._members, flags=_FLAGS
         )
-        with self._log_path(node_id).open("ab") as log:
-            self._processes[node_id] = subprocess.Popen(  # noqa: S603 - our own command line
-                [*command, *_FLAGS], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
 
     def log(self, node_id: int) -> str:
         """What a node has logged."""
-        return self._log_path(node_id).read_text(errors="replace")
+        return log_path(self._path, node_id).read_text(errors="replace")
 
     def __enter__(self) -> Self:
-        self._directory = Path(tempfile.mkdtemp(prefix="kvraft-"))
+        self._directory = TemporaryDirectory("kvraft-")
         try:
             for node_id in self._members:
                 self.start(node_id)
@@ -127,8 +120,15 @@ class LocalCluster:
             process.kill()
         for process in self._processes.values():
             process.wait()
+        for node_id in self._processes:
+            self._close_pipe(node_id)
         assert self._directory is not None
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._directory.close()
+
+    def _close_pipe(self, node_id: int) -> None:
+        process = self._processes.get(node_id)
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
 
     def _status(self, node_id: int) -> Status | None:
         with SyncClient(self.endpoint(node_id), timeout_s=1.0) as client:
@@ -137,9 +137,10 @@ class LocalCluster:
             except KvraftError:
                 return None
 
-    def _log_path(self, node_id: int) -> Path:
+    @property
+    def _path(self) -> Path:
         assert self._directory is not None, "enter the cluster first"
-        return self._directory / f"node{node_id}.log"
+        return self._directory.path
 
     def _last_lines(self) -> str:
         lines = []

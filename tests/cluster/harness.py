@@ -76,13 +76,16 @@ class Cluster:
         """What the node has written to stderr."""
         return (self.directory / f"node{node_id}.log").read_text(errors="replace")
 
-    def start(self, node_id: int) -> None:
+    def start(self, node_id: int, *, open_files: int | None = None) -> None:
+        """`open_files`: how many the node may have."""
         command = serve_command(
             node_id=node_id,
             cluster_name="test",
             data_directory=self.data_directory(node_id),
             members=self.members,
         )
+        if open_files is not None:
+            command = ["prlimit", f"--nofile={open_files}:{open_files}", *command]
         with (self.directory / f"node{node_id}.log").open("ab") as log:
             self.processes[node_id] = subprocess.Popen([*command, *self.flags], stdout=log, stderr=log)
 

@@ -12,9 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kvraft import exit_codes
-from kvraft.__main__ import main
+from kvraft.commands import main
 from kvraft.config import KEYS, flag
+from kvraft.members import free_ports
+from kvraft.storage.interfaces import Identity
+from kvraft.storage.log import SegmentedLog
 from kvraft.version import __version__
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def invoke(*words: str, env: dict[str, str] | None = None) -> Result:
@@ -29,6 +34,11 @@ def test_help_names_every_key_and_exit_code() -> None:
     text = invoke("serve", "--help").output
     assert all(flag(key) in text for key in KEYS)
     assert all(f"{code}  {meaning}" in text for code, meaning in exit_codes.MEANINGS.items())
+
+
+def test_the_documentation_names_every_exit_code() -> None:
+    table = OPERATIONS.read_text()
+    assert all(f"| {code} | {meaning} |" in table for code, meaning in exit_codes.MEANINGS.items())
 
 
 def test_the_example_of_the_help_is_right(tmp_path: Path) -> None:
@@ -73,8 +83,56 @@ def test_dev_names_the_port_that_is_taken(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         result = invoke("dev", "--data-dir", str(tmp_path / "data"), "--base-port", str(port - 1))
     assert result.exit_code == exit_codes.ADDRESS_IN_USE
-    assert f"127.0.0.1:{port}, which node1 needs, is taken" in result.stderr
+    assert f"127.0.0.1:{port} cannot be listened at: Address already in use. node1 needs it" in result.stderr
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("command", ["serve", "dev", "demo"])
+@pytest.mark.parametrize("where", ["~nosuchuser/data", "{file}", "{file}/data", "/proc/data", ""])
+def test_a_data_directory_that_cannot_be_one_is_refused_in_a_sentence(
+    command: str, where: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    flags = [f"--data-dir={where.format(file=file)}"]
+    if command == "serve":
+        client, peer = free_ports(2)
+        flags += ["--node-id=1", "--cluster-name=c", f"--member=1=127.0.0.1:{client},127.0.0.1:{peer}"]
+    ran = subprocess.run(
+        [sys.executable, "-m", "kvraft", command, *flags], capture_output=True, text=True, check=False
+    )
+    assert ran.returncode in (exit_codes.USAGE, exit_codes.DATA_DIRECTORY_REFUSED), ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert where.format(file=file).removesuffix("/data") in ran.stderr
+
+
+def test_a_port_that_is_taken_leaves_no_data_directory(tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = f"127.0.0.1:{other.getsockname()[1]}"
+        (free,) = free_ports(1)
+        flags = ["--node-id=1", "--cluster-name=c", f"--member=1=127.0.0.1:{free},{taken}"]
+        ran = subprocess.run(
+            [sys.executable, "-m", "kvraft", "serve", f"--data-dir={tmp_path / 'data'}", *flags],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ran.returncode == exit_codes.ADDRESS_IN_USE
+    assert f"{taken} cannot be listened at: Address already in use" in ran.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_dev_refuses_the_data_of_another_number_of_nodes(tmp_path: Path) -> None:
+    identity = Identity(cluster_id=1, cluster_name="dev", node_id=1, initial_voters=(1, 2, 3))
+    (tmp_path / "node1" / "log").mkdir(parents=True)
+    SegmentedLog.create(tmp_path / "node1" / "log", identity, segment_bytes=65_536).close()
+    (base_port, *_) = free_ports(1)
+    result = invoke("dev", "--nodes", "5", "--data-dir", str(tmp_path), "--base-port", str(base_port))
+    assert result.exit_code == exit_codes.DATA_DIRECTORY_REFUSED
+    assert "holds a cluster of 3 nodes, and 5 were asked for" in result.stderr
+    assert [each.name for each in tmp_path.iterdir()] == ["node1"]
 
 
 def run_python(*words: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ recovery        reading everything back, and telling a torn tail from corruption
 spares          files made ready ahead, and files no longer needed
 """
 
+from kvraft.storage.log.recovery import read_identity
 from kvraft.storage.log.segmented_log import SegmentedLog
 
-__all__ = ["SegmentedLog"]
+__all__ = ["SegmentedLog", "read_identity"]

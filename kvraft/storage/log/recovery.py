@@ -25,12 +25,13 @@ looks like the start of a write and is cut as torn, which loses nothing.)
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from kvraft.raft.types import Index, Term
 from kvraft.storage.errors import CorruptionError, StorageError
-from kvraft.storage.interfaces import LogWrite
+from kvraft.storage.interfaces import Identity, LogWrite
 from kvraft.storage.log.contents import MalformedContentsError, decode_start, decode_write
 from kvraft.storage.log.held import HeldLog
 from kvraft.storage.log.record import (
@@ -49,6 +50,8 @@ from kvraft.storage.log.record import (
 from kvraft.storage.log.segment import Segment, segment_paths
 
 _ZEROS = bytes(1 << 20)
+_START_BYTES_MAX = 64 << 10
+"""More than the first record of a segment has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,20 @@ def recover(directory: Path) -> Recovery:
     for sequence, path in paths:
         reader.read_segment(sequence, path, is_last=path == paths[-1][1])
     return reader.result()
+
+
+def read_identity(directory: Path) -> Identity | None:
+    """Whose log lies in a directory, by its first segment; None if there is none, or none that tells. Raises
+    OSError."""
+    for _, path in segment_paths(directory)[:1]:
+        with path.open("rb") as file:
+            data = memoryview(file.read(_START_BYTES_MAX))
+        header = parse_header(data, 0)
+        body = None if header is None else intact_body(header, data, 0)
+        if header is not None and body is not None and header.kind == Kind.SEGMENT_START:
+            with contextlib.suppress(MalformedContentsError):
+                return decode_start(body[: header.length_bytes]).identity
+    return None
 
 
 def corruption(path: Path, offset: int, what: str) -> CorruptionError:

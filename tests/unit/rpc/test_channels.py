@@ -8,12 +8,15 @@ import pytest
 from grpc._cython import cygrpc
 
 from kvraft.client.endpoint import CHANNEL_OPTIONS
-from kvraft.rpc.channels import PEER_OPTIONS, SERVER_OPTIONS
+from kvraft.rpc.channels import PEER_OPTIONS, server_options
 
 
 @pytest.fixture(scope="module")
 def library() -> bytes:
     return Path(cygrpc.__file__).read_bytes()
+
+
+SERVER_OPTIONS = server_options(message_bytes_max=1, connections_max=1)
 
 
 @pytest.mark.parametrize(
