@@ -207,7 +207,9 @@ _NAMES = {
     "stream": ("RangeStream",),
     "sync.client": ("SyncClient",),
     "sync.kv": ("SyncWatch",),
+    "sync.iterating": ("SyncIterator",),
     "sync.lease": ("SyncHeldLease",),
+    "sync.recipes": ("SyncBarrier", "SyncElection", "SyncLeadership", "SyncLock"),
     "sync.messages": (
         "SyncReceivedMessage",
         "SyncReceiver",

@@ -132,9 +132,11 @@ from kvraft.client.session_results import (
 from kvraft.client.session_watch import SessionEvent, SessionEventBatch, SessionEventKind, SessionWatch
 from kvraft.client.stream import RangeStream
 from kvraft.client.sync.client import SyncClient
+from kvraft.client.sync.iterating import SyncIterator
 from kvraft.client.sync.kv import SyncWatch
 from kvraft.client.sync.lease import SyncHeldLease
 from kvraft.client.sync.messages import SyncReceivedMessage, SyncReceiver
+from kvraft.client.sync.recipes import SyncBarrier, SyncElection, SyncLeadership, SyncLock
 from kvraft.client.sync.sessions import SyncGateway, SyncSessionWatch
 from kvraft.client.txn import RangeResult, Txn, TxnOperation, TxnOperationResult, TxnResult
 from kvraft.client.watch import Event, EventBatch, EventKind, Watch
@@ -274,9 +276,14 @@ __all__ = [
     "Stale",
     "StateCheck",
     "Status",
+    "SyncBarrier",
     "SyncClient",
+    "SyncElection",
     "SyncGateway",
     "SyncHeldLease",
+    "SyncIterator",
+    "SyncLeadership",
+    "SyncLock",
     "SyncReceivedMessage",
     "SyncReceiver",
     "SyncSessionWatch",

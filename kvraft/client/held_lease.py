@@ -39,6 +39,11 @@ def elapsed_s() -> float:
     return time.clock_gettime(_CLOCK)
 
 
+def loss_of(lease_id: int) -> LeaseLost:
+    """Returns the error that tells of the loss."""
+    return LeaseLost(f"lease {lease_id} was not renewed in time and has ended, or may have")
+
+
 class Lost(asyncio.Event):
     """Set when the lease has ended, or may have. `is_set` looks at the clock, so it tells the truth also
     before the event loop has come to set it."""
@@ -100,7 +105,7 @@ class HeldLease:
         """The attempt that is under way."""
         self._failure: BaseException | None = None
         """A bug that ended the renewals."""
-        self._on_lost: Callable[[], None] | None = None
+        self._on_lost: list[Callable[[], None]] = []
         self.ttl_s = ttl_s
         self.lost: asyncio.Event = Lost(self)
         """Set when the lease has ended, or may have."""
@@ -120,18 +125,14 @@ class HeldLease:
 
     def when_lost(self, callback: Callable[[], None]) -> None:
         """Calls this, once, when `lost` is set; in the event loop, so it must not block."""
-        self._on_lost = callback
+        self._on_lost.append(callback)
 
     def check(self) -> None:
         """Raises LeaseLost if the lease is lost, or not held any more."""
         if self.is_lost:
-            raise self.loss()
+            raise loss_of(self._lease_id)
         if self._lease_id and not self._is_held:
             raise LeaseLost(f"lease {self._lease_id} is not held any more: it was given back")
-
-    def loss(self) -> LeaseLost:
-        """The error that tells of the loss."""
-        return LeaseLost(f"lease {self._lease_id} was not renewed in time and has ended, or may have")
 
     async def __aenter__(self) -> Self:
         await self.begin()
@@ -142,7 +143,7 @@ class HeldLease:
     ) -> None:
         await self.end()
         if error is None and self.is_lost:
-            raise self.loss()
+            raise loss_of(self._lease_id)
 
     async def begin(self) -> None:
         """Grants the lease. Raises KvraftError."""
@@ -156,7 +157,7 @@ class HeldLease:
             granted = await self._leases.grant(self.ttl_s)
         self._lease_id = granted.lease_id
         self._is_held = True
-        self._releases.hold(self)
+        self._releases.hold(self, self._abandon)
         self._lives_since(sent_s)
         self._look()
 
@@ -168,7 +169,7 @@ class HeldLease:
         if self._failure is not None:
             raise self._failure
 
-    def abandon(self) -> None:
+    def _abandon(self) -> None:
         """Revokes the lease, which is lost for its block: the client is closed."""
         if self._stop() and not self._is_lost:
             self._releases.begin(self._revoke)
@@ -241,9 +242,9 @@ class HeldLease:
         if self._timer is not None:
             self._timer.cancel()
         self.lost.set()
-        on_lost, self._on_lost = self._on_lost, None
-        if on_lost is not None:
-            on_lost()
+        callbacks, self._on_lost = self._on_lost, []
+        for callback in callbacks:
+            callback()
 
     async def _revoke(self) -> None:
         # It ends by itself if this fails.

@@ -43,6 +43,7 @@ from kvraft.client.receiver import (
     GivenSession,
     OwnSession,
     Receiver,
+    Reception,
 )
 from kvraft.client.releases import Releases
 from kvraft.client.results import Header
@@ -232,7 +233,7 @@ class Messages:
             session = OwnSession(self._sessions.gateway("", ttl_s), user_id, device_id)
         else:
             session = GivenSession(epoch)
-        return Receiver(
+        reception = Reception(
             self._stream,
             user_id,
             device_id,
@@ -242,6 +243,7 @@ class Messages:
             window_bytes=window_bytes,
             until_empty=until_empty,
         )
+        return Receiver(reception)
 
     async def pull(
         self,

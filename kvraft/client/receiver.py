@@ -73,10 +73,10 @@ class DeviceSession(Protocol):
 class ReceivedMessage:
     """A message that was handed out. It stays in the queue until it is acknowledged."""
 
-    __slots__ = ("_receiver", "delivery")
+    __slots__ = ("_reception", "delivery")
 
-    def __init__(self, receiver: Receiver, delivery: Delivery) -> None:
-        self._receiver = receiver
+    def __init__(self, reception: Reception, delivery: Delivery) -> None:
+        self._reception = reception
         self.delivery = delivery
 
     @property
@@ -97,11 +97,11 @@ class ReceivedMessage:
         """Acknowledges the message, and waits until it is deleted from the queue on a majority of the nodes.
         Raises OutcomeUnknown if receiving ended before that: if it was not applied, the message comes again.
         Raises what receiving ended with if it had ended before."""
-        await self._receiver.acknowledge(self.seq)
+        await self._reception.acknowledge(self.seq)
 
     def ack_soon(self) -> None:
         """The same without waiting. The end of the iteration waits for it, as long as a node answers."""
-        self._receiver.acknowledge_soon(self.seq)
+        self._reception.acknowledge_soon(self.seq)
 
     def nack(self, delay_s: float = 0.0, reason: str = "") -> None:
         """It could not be handled: it is handed out again, at once or after `delay_s` (at most 1 hour). The
@@ -109,7 +109,7 @@ class ReceivedMessage:
         ValueError, TypeError."""
         check_number("delay_s", delay_s, 0, NACK_DELAY_S_MAX)
         check_text("reason", reason, NACK_REASON_BYTES_MAX)
-        self._receiver.refuse(self.seq, delay_s, reason)
+        self._reception.refuse(self.seq, delay_s, reason)
 
     def __repr__(self) -> str:
         return f"<ReceivedMessage {self.seq} from {self.message.sender_id!r}>"
@@ -200,6 +200,20 @@ class Receiver:
     `contextlib.aclosing`. A receiver is iterated over once.
     """
 
+    __slots__ = ("_reception", "queue_empty")
+
+    def __init__(self, reception: Reception) -> None:
+        self._reception = reception
+        self.queue_empty = reception.queue_empty
+        """Set when everything that was queued when it began is handed out and acknowledged."""
+
+    def __aiter__(self) -> AsyncGenerator[ReceivedMessage, None]:
+        return self._reception.messages()
+
+
+class Reception:
+    """Receiving for one device: what the messages say of themselves, and what the stream brings."""
+
     def __init__(
         self,
         stream: ReceiveStream,
@@ -235,10 +249,8 @@ class Receiver:
         self.queue_empty = asyncio.Event()
         """Set when everything that was queued when it began is handed out and acknowledged."""
 
-    def __aiter__(self) -> AsyncGenerator[ReceivedMessage, None]:
-        return self._receive()
-
-    async def _receive(self) -> AsyncGenerator[ReceivedMessage, None]:
+    async def messages(self) -> AsyncGenerator[ReceivedMessage, None]:
+        """Each message once."""
         self._epoch = await self._session.open()
         try:
             self._attachment_id = self._stream.add(self)

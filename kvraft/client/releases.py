@@ -9,17 +9,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
-
-
-class Held(Protocol):
-    """Something that is held until it is given back."""
-
-    def abandon(self) -> None:
-        """The client is closed: it is lost for whoever holds it, and its release begins."""
-        ...
 
 
 class Releases:
@@ -29,15 +21,15 @@ class Releases:
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._held: dict[Held, None] = {}
+        self._held: dict[object, Callable[[], None]] = {}
         self._under_way: set[asyncio.Task[Any]] = set()
         self._is_closed = False
 
-    def hold(self, held: Held) -> None:
-        """Remembers what is to be given back when the client is closed."""
-        self._held[held] = None
+    def hold(self, held: object, abandon: Callable[[], None]) -> None:
+        """Remembers what is to be given back when the client is closed: `abandon` begins that."""
+        self._held[held] = abandon
 
-    def let_go(self, held: Held) -> None:
+    def let_go(self, held: object) -> None:
         """Forgets it: it is given back, or lost."""
         self._held.pop(held, None)
 
@@ -51,8 +43,8 @@ class Releases:
 
     async def close(self) -> None:
         """Gives back what is still held, and waits for what is under way, at most `timeout_s`."""
-        for held in list(self._held):
-            held.abandon()
+        for abandon in list(self._held.values()):
+            abandon()
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=self._timeout_s)
         self._is_closed = True

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any, assert_type
 
 from kvraft.client import (
@@ -102,6 +101,7 @@ from kvraft.client import (
     SyncClient,
     SyncGateway,
     SyncHeldLease,
+    SyncIterator,
     SyncReceivedMessage,
     SyncSessionWatch,
     SyncWatch,
@@ -362,7 +362,7 @@ def synchronous(client: SyncClient) -> None:
     assert_type(client.kv.delete_range(USERS), DeleteRangeResult)
     assert_type(client.kv.range(USERS), RangePage)
     assert_type(client.kv.count(USERS), CountResult)
-    assert_type(client.kv.stream_range(USERS), Iterator[KeyValue])
+    assert_type(client.kv.stream_range(USERS), SyncIterator[KeyValue])
     assert_type(client.kv.compare_and_set(b"k", b"v", expected_revision=0), CompareAndSetResult)
     assert_type(client.kv.compare_and_delete(b"k", expected_revision=1), CompareAndSetResult)
     assert_type(client.kv.batch_write([Put(b"a", b"1")]), BatchWriteResult)
@@ -374,9 +374,9 @@ def synchronous(client: SyncClient) -> None:
     for batch in changes.batches():
         assert_type(batch, EventBatch)
 
-    assert_type(client.contacts.all("alice"), Iterator[Contact])
+    assert_type(client.contacts.all("alice"), SyncIterator[Contact])
     assert_type(client.contacts.sync("alice"), ContactChanges)
-    assert_type(client.groups.all_members("g"), Iterator[GroupMember])
+    assert_type(client.groups.all_members("g"), SyncIterator[GroupMember])
     assert_type(client.groups.create("g", "ada"), GroupResult)
     assert_type(client.lease.grant(10.0, lease_id=7), GrantLeaseResult)
     assert_type(client.lease.keep_alive(7), KeepAliveResult)

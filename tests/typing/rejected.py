@@ -51,4 +51,4 @@ def synchronous(client: SyncClient) -> None:
     for each in client.kv.stream_range():
         print(each.values)  # error: attr-defined
     client.kv.put(b"k", b"v").header.revision = 3  # error: misc
-    client.lock("report")  # error: attr-defined
+    client.lock("report", ttl=3)  # error: call-arg

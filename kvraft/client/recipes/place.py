@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from kvraft.client.errors import LeaseLost, LeaseNotFound
-from kvraft.client.held_lease import HeldLease
+from kvraft.client.held_lease import HeldLease, loss_of
 from kvraft.client.keys import KeyRange
 from kvraft.client.kv import Kv
 from kvraft.client.lease import Leases
@@ -103,7 +103,7 @@ class Held:
     def fencing_token(self) -> int:
         """Greater than that of everybody who held it earlier. Raises LeaseLost if it is lost."""
         if self._place.lease.is_lost:
-            raise self._place.lease.loss()
+            raise loss_of(self.lease_id)
         return self._place.revision
 
     @property
@@ -133,7 +133,7 @@ class Held:
         """The end of the block. Raises LeaseLost if it was lost and no other error is under way."""
         await self._place.leave()
         if error is None and self._place.lease.is_lost:
-            raise self._place.lease.loss()
+            raise loss_of(self.lease_id)
 
 
 async def first_place(kv: Kv, keys: KeyRange) -> KeyValue | None:

@@ -5,28 +5,43 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar
+from types import TracebackType
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from kvraft.client.binding import Binding
-from kvraft.client.errors import ClientClosed
+from kvraft.client.errors import ClientClosed, KvraftError
 
 P = ParamSpec("P")
 ResultT = TypeVar("ResultT")
 ServiceT = TypeVar("ServiceT")
-ItemT = TypeVar("ItemT")
-ItemT_co = TypeVar("ItemT_co", covariant=True)
+
+
+class _Block(Protocol):
+    async def __aenter__(self) -> Any: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+BlockT = TypeVar("BlockT", bound=_Block)
 
 
 class LoopThread:
     """Runs coroutines in an event loop of its own thread."""
 
-    __slots__ = ("_binding", "_loop", "_thread")
+    __slots__ = ("_binding", "_guard", "_is_stopped", "_loop", "_thread", "_waiting", "is_closing")
 
     def __init__(self) -> None:
         self._binding = Binding()
         self._loop = asyncio.new_event_loop()
+        self._guard = threading.Lock()
+        self._waiting: set[Future[Any]] = set()
+        """Of the threads that wait for something."""
+        self._is_stopped = False
+        self.is_closing = False
+        """Whether the client is being closed: what ends meanwhile ends because of that."""
         # A daemon, so that a client that was not closed does not keep the process alive.
         self._thread = threading.Thread(target=self._loop.run_forever, name="kvraft-client", daemon=True)
         self._thread.start()
@@ -34,14 +49,21 @@ class LoopThread:
     @property
     def alive(self) -> bool:
         """Whether there is a thread: a fork does not copy it."""
-        return not self._loop.is_closed() and not self._binding.is_gone
+        return not self._is_stopped and not self._binding.is_gone
+
+    @property
+    def is_this(self) -> bool:
+        """Whether the caller runs in it."""
+        return threading.get_ident() == self._thread.ident
 
     def run(self, begin: Callable[[], Coroutine[Any, Any, ResultT]]) -> ResultT:
         """What `begin` makes is made and awaited in the thread: a caller that is interrupted (Ctrl-C) at any
-        moment leaves nothing behind. Raises ClientClosed."""
-        if self._loop.is_closed():
-            raise ClientClosed
-        self._binding.check_process()
+        moment leaves nothing behind. Raises ClientClosed, also when the client is closed meanwhile;
+        RuntimeError in the thread itself, which would wait for itself."""
+        if self.is_this:
+            raise RuntimeError("a callback of the client must not call it: hand over to another thread")
+        if not self._is_stopped:
+            self._binding.check_process()
         done: Future[ResultT] = Future()
         tasks: list[asyncio.Task[ResultT]] = []
 
@@ -53,22 +75,42 @@ class LoopThread:
             tasks.append(task)
             task.add_done_callback(lambda task: _tell(task, done))
 
-        self._loop.call_soon_threadsafe(start)
+        with self._guard:
+            if self._is_stopped:
+                raise ClientClosed
+            self._waiting.add(done)
+            self._loop.call_soon_threadsafe(start)
         try:
             return done.result()
+        except KvraftError as error:
+            if self.is_closing and error.applied == "no":
+                raise ClientClosed from error
+            raise
         finally:
-            if not done.done():
-                self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+            with self._guard:
+                self._waiting.discard(done)
+                if not done.done() and not self._is_stopped:
+                    self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
 
-    def call(self, action: Callable[[], None]) -> None:
+    def call(self, action: Callable[[], object]) -> None:
         """Does something soon, after what was asked for before."""
-        if self.alive:
-            self._loop.call_soon_threadsafe(action)
+        with self._guard:
+            if self.alive:
+                self._loop.call_soon_threadsafe(action)
 
     def stop(self) -> None:
+        """Ends the thread, and with ClientClosed whatever other threads wait for. Raises ClientClosed if
+        another thread has done it."""
         self.run(self._end_all)
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with self._guard:
+            if self._is_stopped:
+                raise ClientClosed
+            self._is_stopped = True
+            self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        for done in self._waiting:
+            if not done.done():
+                done.set_exception(ClientClosed())
         self._loop.close()
 
     async def _end_all(self) -> None:
@@ -82,10 +124,10 @@ class LoopThread:
 
 
 def _tell(task: asyncio.Task[ResultT], done: Future[ResultT]) -> None:
-    """What became of a task."""
+    """Tells what became of a task. That it was cancelled is an affair of its loop: whoever waits in another
+    thread learns why, that the client was closed."""
     if task.cancelled():
-        done.cancel()
-        done.set_running_or_notify_cancel()
+        done.set_exception(ClientClosed())
     elif (error := task.exception()) is not None:
         done.set_exception(error)
     else:
@@ -112,52 +154,21 @@ def blocking(
     return call
 
 
-class _Paged(Protocol[ItemT_co]):
-    """What is read in pages: a range of any size, a list."""
+class BlockingBlock(Blocking[BlockT]):
+    """Something with an `async with` block, to be entered with `with`."""
 
-    def pages(self) -> AsyncGenerator[tuple[ItemT_co, ...], None]: ...
+    __slots__ = ()
 
+    def __enter__(self) -> Self:
+        self._thread.run(self._service.__aenter__)
+        return self
 
-def blocking_stream(
-    method: Callable[Concatenate[ServiceT, P], _Paged[ItemT_co]],
-) -> Callable[Concatenate[Blocking[ServiceT], P], Iterator[ItemT_co]]:
-    @functools.wraps(method)
-    def iterate(self: Blocking[ServiceT], /, *args: P.args, **kwargs: P.kwargs) -> Iterator[ItemT_co]:
-        pages = method(self._service, *args, **kwargs).pages()
-
-        async def next_page() -> tuple[ItemT_co, ...] | None:
-            return await anext(pages, None)
-
-        async def close() -> None:
-            await pages.aclose()
-
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            # A thread hand-over per page, not per key.
-            while page := self._thread.run(next_page):
-                yield from page
-        except GeneratorExit:
-            # The caller left early, so the pages are at a pause and can be closed.
-            if self._thread.alive:
-                self._thread.run(close)
-            raise
-
-    return iterate
-
-
-def in_turn(batches: AsyncGenerator[ItemT, None], thread: LoopThread) -> Generator[ItemT, None, None]:
-    """The items of a generator that lives in the thread."""
-
-    async def next_batch() -> ItemT:
-        return await anext(batches)
-
-    async def close() -> None:
-        await batches.aclose()
-
-    try:
-        while True:
-            yield thread.run(next_batch)
-    except GeneratorExit:
-        # The caller left early, so the batches are at a pause and can be closed.
-        if thread.alive:
-            thread.run(close)
-        raise
+            self._thread.run(lambda: self._service.__aexit__(kind, error, trace))
+        except ClientClosed:
+            # It was given back when the client was closed. An error of the block says more.
+            if error is None:
+                raise

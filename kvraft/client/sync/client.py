@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kvraft.client.client import Client
+from kvraft.client.errors import ClientClosed
 from kvraft.client.lazily import lazily
 from kvraft.client.sync.blocking import LoopThread
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from kvraft.client.sync.kv import SyncKv
     from kvraft.client.sync.lease import SyncLeases
     from kvraft.client.sync.messages import SyncMessages
+    from kvraft.client.sync.recipes import SyncBarrier, SyncElection, SyncLock
     from kvraft.client.sync.sessions import SyncSessions
 
 
@@ -98,11 +101,32 @@ class SyncClient:
         """The addresses, as given."""
         return self._client.endpoints
 
+    def lock(self, name: str, *, ttl_s: float = 10.0) -> SyncLock:
+        """A lock among all clients, as `Client.lock`: `with client.lock("nightly-report") as lock`."""
+        from kvraft.client.sync.recipes import SyncLock
+
+        return SyncLock(self._client.lock(name, ttl_s=ttl_s), self._thread)
+
+    def election(self, name: str) -> SyncElection:
+        """An election among all clients, as `Client.election`."""
+        from kvraft.client.sync.recipes import SyncElection
+
+        return SyncElection(self._client.election(name), self._thread)
+
+    def barrier(self, name: str) -> SyncBarrier:
+        """A barrier for all clients, as `Client.barrier`."""
+        from kvraft.client.sync.recipes import SyncBarrier
+
+        return SyncBarrier(self._client.barrier(name), self._thread)
+
     def close(self) -> None:
-        """Ends the calls under way, disconnects, and ends the thread. May be repeated."""
+        """Gives back what is held, ends the calls under way (of other threads with ClientClosed, a write
+        that was sent with OutcomeUnknown), disconnects and ends the thread. May be repeated."""
         if self._thread.alive:
-            self._thread.run(self._client.close)
-            self._thread.stop()
+            self._thread.is_closing = True
+            with contextlib.suppress(ClientClosed):  # another thread closes it too
+                self._thread.run(self._client.close)
+                self._thread.stop()
 
     def __enter__(self) -> Self:
         return self

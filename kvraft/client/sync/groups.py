@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from kvraft.client.groups import Groups
-from kvraft.client.sync.blocking import Blocking, blocking, blocking_stream
+from kvraft.client.sync.blocking import Blocking, blocking
+from kvraft.client.sync.iterating import blocking_stream
 
 
 class SyncGroups(Blocking[Groups]):

@@ -3,35 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
 
 from kvraft.client.kv import Kv
-from kvraft.client.sync.blocking import Blocking, LoopThread, blocking, blocking_stream, in_turn
+from kvraft.client.sync.blocking import Blocking, blocking
+from kvraft.client.sync.iterating import BlockingWatch, blocking_stream
 from kvraft.client.watch import Event, EventBatch, Watch
 
 P = ParamSpec("P")
 ServiceT = TypeVar("ServiceT")
 
 
-class SyncWatch:
-    """Iterates over changes and blocks until there is one: as `Watch`."""
+class SyncWatch(BlockingWatch[EventBatch, Event]):
+    """Iterates over changes and blocks until there is one, as `Watch`. `close`, from any thread, ends it."""
 
-    __slots__ = ("_thread", "_watch")
-
-    def __init__(self, watch: Watch, thread: LoopThread) -> None:
-        self._watch = watch
-        self._thread = thread
-
-    def __iter__(self) -> Iterator[Event]:
-        with closing(self.batches()) as batches:
-            for batch in batches:
-                yield from batch.events
-
-    def batches(self) -> Generator[EventBatch, None, None]:
-        """The same, one item for each revision that changed something."""
-        return in_turn(self._watch.batches(), self._thread)
+    __slots__ = ()
 
 
 def blocking_watch(

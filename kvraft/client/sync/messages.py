@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Iterator
-from typing import Any
+import threading
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 
 from kvraft.client.message import Message
 from kvraft.client.messages import Messages
 from kvraft.client.receiver import WINDOW_BYTES, WINDOW_MESSAGES, ReceivedMessage, Receiver
-from kvraft.client.sync.blocking import Blocking, LoopThread, blocking, blocking_stream
+from kvraft.client.sync.blocking import Blocking, LoopThread, blocking
+from kvraft.client.sync.iterating import Closing, SyncIterator, blocking_stream
 
 
 class SyncReceivedMessage:
@@ -46,40 +47,41 @@ class SyncReceivedMessage:
         self._thread.call(self._message.ack_soon)
 
     def nack(self, delay_s: float = 0.0, reason: str = "") -> None:
-        """It could not be handled: it is handed out again, at once or after `delay_s`."""
-        self._thread.call(functools.partial(self._message.nack, delay_s, reason))
+        """It could not be handled: it is handed out again, at once or after `delay_s`. Raises ValueError,
+        TypeError."""
+
+        async def nack() -> None:
+            self._message.nack(delay_s, reason)
+
+        self._thread.run(nack)
 
 
-class SyncReceiver:
-    """Iterates over the messages of a device and blocks until there is one: as `Receiver`."""
+class SyncReceiver(Closing):
+    """Iterates over the messages of a device and blocks until there is one, as `Receiver`. `close`, from any
+    thread, ends it."""
 
-    __slots__ = ("_receiver", "_thread")
+    __slots__ = ("_receiver", "_thread", "queue_empty")
 
     def __init__(self, receiver: Receiver, thread: LoopThread) -> None:
+        super().__init__()
         self._receiver = receiver
         self._thread = thread
+        self.queue_empty = threading.Event()
+        """Set when everything that was queued when it began is handed out and acknowledged."""
 
     def __iter__(self) -> Iterator[SyncReceivedMessage]:
-        messages = aiter(self._receiver)
-        step: asyncio.Task[Any] | None = None
+        return self._opened(SyncIterator(self._thread, self._received()))
 
-        async def next_message() -> ReceivedMessage | None:
-            nonlocal step
-            step = asyncio.current_task()
-            return await anext(messages, None)
-
-        async def close() -> None:
-            if step is not None:
-                # Interrupted (Ctrl-C), it lets go in good order just now.
-                await asyncio.wait((step,))
-            await messages.aclose()
-
+    async def _received(self) -> AsyncGenerator[tuple[SyncReceivedMessage], None]:
+        empty = self._receiver.queue_empty
+        watching = asyncio.ensure_future(empty.wait())
+        watching.add_done_callback(lambda _: self.queue_empty.set() if empty.is_set() else None)
         try:
-            while (message := self._thread.run(next_message)) is not None:
-                yield SyncReceivedMessage(message, self._thread)
+            async with aclosing(aiter(self._receiver)) as messages:
+                async for message in messages:
+                    yield (SyncReceivedMessage(message, self._thread),)
         finally:
-            if self._thread.alive:
-                self._thread.run(close)
+            watching.cancel()
 
 
 class SyncMessages(Blocking[Messages]):
@@ -89,6 +91,7 @@ class SyncMessages(Blocking[Messages]):
 
     send = blocking(Messages.send)
     send_many = blocking(Messages.send_many)
+    send_in_order = blocking(Messages.send_in_order)
     pull = blocking(Messages.pull)
     acknowledge = blocking(Messages.acknowledge)
     queue = blocking(Messages.queue)

@@ -3,72 +3,55 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from types import TracebackType
-from typing import Self
+from collections.abc import Callable, Sequence
 
 from kvraft.client.gateway import Gateway
-from kvraft.client.session_results import OpenMode, Session
-from kvraft.client.session_watch import SessionEvent, SessionEventBatch, SessionWatch
+from kvraft.client.session_watch import SessionEvent, SessionEventBatch
 from kvraft.client.sessions import Sessions
-from kvraft.client.sync.blocking import Blocking, LoopThread, blocking, blocking_stream, in_turn
+from kvraft.client.sync.blocking import Blocking, BlockingBlock, LoopThread, blocking
+from kvraft.client.sync.iterating import BlockingWatch, blocking_stream
+from kvraft.client.sync.lease import SyncLost
 
 
-class SyncSessionWatch:
-    """Iterates over what happens to sessions and blocks until something does: as `SessionWatch`."""
+class SyncSessionWatch(BlockingWatch[SessionEventBatch, SessionEvent]):
+    """Iterates over what happens to sessions and blocks until something does: as `SessionWatch`. Any thread
+    may `close` it."""
 
-    __slots__ = ("_thread", "_watch")
-
-    def __init__(self, watch: SessionWatch, thread: LoopThread) -> None:
-        self._watch = watch
-        self._thread = thread
-
-    def __iter__(self) -> Iterator[SessionEvent]:
-        with closing(self.batches()) as batches:
-            for batch in batches:
-                yield from batch.events
-
-    def batches(self) -> Generator[SessionEventBatch, None, None]:
-        """The same, one item for each revision at which something happened."""
-        return in_turn(self._watch.batches(), self._thread)
+    __slots__ = ()
 
 
-class SyncGateway:
+class SyncGateway(BlockingBlock[Gateway]):
     """A gateway whose lease is kept alive by the thread of the client while its block runs, as `Gateway`."""
 
-    __slots__ = ("_gateway", "_thread", "lost")
+    __slots__ = ("lost",)
 
     def __init__(self, gateway: Gateway, thread: LoopThread) -> None:
-        self._gateway = gateway
-        self._thread = thread
-        self.lost = threading.Event()
+        super().__init__(gateway, thread)
+        self.lost: threading.Event = SyncLost(gateway)
         """Set when the lease has ended, or may have."""
-        gateway.when_lost(self.lost.set)
+
+    @property
+    def address(self) -> str:
+        """Where the gateway is."""
+        return self._service.address
 
     @property
     def lease_id(self) -> int:
         """What `client.sessions.watch(lease_id=...)` takes."""
-        return self._gateway.lease_id
+        return self._service.lease_id
 
-    def open(
-        self, user_id: str, device_id: str, *, mode: OpenMode = OpenMode.TAKE_OVER, info: bytes = b""
-    ) -> Session:
-        """Opens the session of a device here. Raises LeaseLost, and what `Sessions.open` does."""
-        return self._thread.run(lambda: self._gateway.open(user_id, device_id, mode=mode, info=info))
+    def when_lost(self, callback: Callable[[], None]) -> None:
+        """Calls this, once, when `lost` is set; in the client's thread, so it must not block."""
+        self._service.when_lost(callback)
 
-    def close(self, session: Session) -> bool:
-        """Closes a session of this gateway. False: it has ended, or is another gateway's by now."""
-        return self._thread.run(lambda: self._gateway.close(session))
+    def check(self) -> None:
+        """Raises LeaseLost if the lease is lost, or not held any more."""
+        self._service.check()
 
-    def __enter__(self) -> Self:
-        self._thread.run(self._gateway.begin)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._thread.run(self._gateway.end)
+    open = blocking(Gateway.open)
+    close = blocking(Gateway.close)
+    begin = blocking(Gateway.begin)
+    end = blocking(Gateway.end)
 
 
 class SyncSessions(Blocking[Sessions]):

@@ -202,7 +202,7 @@ def test_leases_without_an_event_loop() -> None:
                 client.kv.put(b"key", b"", lease_id=held.lease_id)
                 assert not held.lost.is_set()
             assert client.kv.get(b"key").kv is None
-            with client.lease.hold(TTL_S) as held:
+            with pytest.raises(LeaseLost), client.lease.hold(TTL_S) as held:  # noqa: PT012
                 client.lease.revoke(held.lease_id)
                 assert held.lost.wait(PATIENCE_S)
         return threading.active_count()

@@ -291,7 +291,7 @@ def test_a_device_whose_commands_cannot_be_made_ends_alone(monkeypatch: pytest.M
         async with receiving(client) as messages:
             (message,) = await take(messages, 1)
             broken = client.messages.receive("bob", "laptop")
-            monkeypatch.setattr(broken, "_window_messages", -1)
+            monkeypatch.setattr(broken._reception, "_window_messages", -1)
             with pytest.raises(ValueError, match="range"):
                 await anext(aiter(broken))
             await message.ack()
