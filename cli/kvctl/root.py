@@ -20,6 +20,8 @@ COMMANDS = {
     "cas": "cas.cas",
     "txn": "txn.txn",
     "watch": "watch.watch",
+    "export": "export.export",
+    "import": "import_.import_",
     "lease": "lease.lease",
     "lock": "lock.lock",
     "elect": "elect.elect",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import grpc
 import pytest
@@ -11,6 +12,7 @@ from click.testing import Result
 
 from kvctl.exit_codes import ExitCode
 from kvctl.root import kvctl
+from tests.cli.command_tree import commands
 from tests.cli.conftest import Run
 from tests.fakes.kv_server import Failure, FakeNode, dead_endpoint
 
@@ -112,6 +114,14 @@ def test_help_names_every_exit_code_and_every_command_gives_an_example(run: Run)
         assert f"\n    {int(code)} " in shown
     for name in kvctl.commands:
         assert re.search(rf"^  .*kvctl.* {name}\b", run(name, "--help").stdout, re.MULTILINE)
+
+
+def test_the_manual_names_every_exit_code_and_every_command() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "kvctl.md").read_text()
+    for code in ExitCode:
+        assert f"\n| {int(code)} |" in manual
+    for path, _ in commands():
+        assert f"{path[-1]}" in manual, path
 
 
 def test_options_before_the_command_and_after_it_are_the_same(run: Run, node: FakeNode) -> None:

@@ -226,6 +226,35 @@ def ack(
 @msg.command(cls=Command)
 @click.argument("user_id", metavar="USER")
 @click.argument("device_id", metavar="DEVICE")
+@click.argument("seqs", metavar="NUMBER...", nargs=-1, required=True, type=POSITIVE)
+@click.option("--reason", default="", metavar="TEXT", help="Kept with the dead letter.")
+@click.option("--epoch", type=REVISION, default=0, help="Of the device's session, if it has one.")
+@pass_settings
+def nack(
+    settings: Settings, *, user_id: str, device_id: str, seqs: tuple[int, ...], reason: str, epoch: int
+) -> None:
+    """Say that messages could not be handled.
+
+    They stay. The 20th failure of the oldest message of a queue makes it a dead letter.
+
+    \b
+    kvctl msg nack bob phone 3 --reason "cannot be decrypted"
+    kvctl msg dead list bob phone
+    """
+    with connect(settings) as client:
+        done = client.messages.acknowledge(
+            user_id, device_id, nacks=[(seq, reason) for seq in seqs], epoch=epoch
+        )
+    if settings.as_json:
+        header = header_object(done.header)
+        print_json({"header": header, "dead": done.dead, "ack_floor": done.ack_floor})
+    else:
+        print_line(f"told of {len(seqs)}; {done.dead} became dead letters")
+
+
+@msg.command(cls=Command)
+@click.argument("user_id", metavar="USER")
+@click.argument("device_id", metavar="DEVICE")
 @consistency_options
 @pass_settings
 def queue(

@@ -31,13 +31,7 @@ def txn(settings: Settings, *, as_document: bool) -> None:
                   del KEY [--print-previous]    del PREFIX --prefix [--limit N]
 
     \b
-    kvctl txn <<'END'
-    missing("lock")
-
-    put lock "me, myself"
-
-    get lock
-    END
+    printf 'missing("lock")\\n\\nput lock "me, myself"\\n\\nget lock\\n' | kvctl txn
     """
     # These import the library, which takes its time.
     from kvctl.txn_answer import answer_object, answer_rows
