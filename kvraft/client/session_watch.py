@@ -70,6 +70,11 @@ class SessionEventBatch:
     revision: int
     events: tuple[SessionEvent, ...]
 
+    @property
+    def resume_revision(self) -> int:
+        """Where a watch goes on that has dealt with all of this batch: its `from_revision`."""
+        return self.revision + 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionWatch:

@@ -64,6 +64,11 @@ class EventBatch:
     revision: int
     events: tuple[Event, ...]
 
+    @property
+    def resume_revision(self) -> int:
+        """Where a watch goes on that has dealt with all of this batch: its `start_revision`."""
+        return self.revision + 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 
 import pytest
 
-from kvraft.client import Client, Gateway, HeldLease, KeyRange, Leadership, LeaseLost, Lock, held_lease
+from kvraft.client import (
+    Client,
+    ClientClosed,
+    Gateway,
+    HeldLease,
+    KeyRange,
+    Leadership,
+    LeaseLost,
+    Lock,
+    Put,
+    held_lease,
+)
 from tests.cluster.harness import eventually
 from tests.fakes.one_node import OneNode, one_node
 
@@ -190,5 +201,34 @@ def test_a_cancelled_release_outlives_its_block_until_the_client_is_closed() -> 
             await working
         async with asyncio.timeout(2), client.lock("l"):
             pass
+
+    with_client(scenario)
+
+
+def test_a_watch_goes_on_behind_whole_revisions() -> None:
+    async def scenario(_: OneNode, client: Client) -> None:
+        await client.kv.batch_write([Put(b"a", b""), Put(b"b", b"")])
+        await client.kv.put(b"c", b"")
+        async with aclosing(client.kv.watch(KeyRange(), start_revision=1).batches()) as batches:
+            first = await anext(batches)
+        assert len(first.events) == 2
+        again = client.kv.watch(KeyRange(), start_revision=first.resume_revision)
+        async with aclosing(again.batches()) as batches:
+            assert [event.kv.key for event in (await anext(batches)).events] == [b"c"]
+
+    with_client(scenario)
+
+
+def test_a_client_that_is_closed_ends_a_watch_with_an_error_and_no_cancellation() -> None:
+    async def scenario(served: OneNode, _: Client) -> None:
+        other = Client(served.endpoints)
+        await other.kv.put(b"a", b"")
+        async with aclosing(other.kv.watch(KeyRange(), start_revision=1).batches()) as batches:
+            await anext(batches)
+            waiting = asyncio.create_task(anext(batches))
+            await asyncio.sleep(0.05)
+            await other.close()
+            with pytest.raises(ClientClosed):
+                await waiting
 
     with_client(scenario)
