@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Literal
 
+from kvraft.copyable import Copyable
+
 DOMAIN = "kvraft"
 """The domain of `google.rpc.ErrorInfo`."""
 
@@ -118,7 +120,7 @@ class Reason(Enum):
 Applied = Literal["no", "unknown"]
 
 
-class RequestError(Exception):
+class RequestError(Copyable):
     """A request failed. `str(error)` says what happened, whether it was applied, and what to do."""
 
     def __init__(

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from kvctl.signals import is_the_terminals, signal_of
+from kvraft.copyable import Copyable
 
 
-class ChildEnded(Exception):
+class ChildEnded(Copyable):
     """A signal was passed on to the command, and this came of it."""
 
     def __init__(self, exit_code: int) -> None:

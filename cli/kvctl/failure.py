@@ -16,11 +16,12 @@ from kvctl.output import print_note, to_document
 from kvctl.settings import Settings
 from kvctl.signals import signal_of
 from kvctl.streams import give_up_stdout
+from kvraft.copyable import Copyable
 
 DEBUG_VARIABLE = "KVRAFT_DEBUG"
 
 
-class Failure(Exception):
+class Failure(Copyable):
     """Ends the command with a message and an exit code.
 
     `fields` go into the JSON object beside the message; `reason` and `applied` always do.

@@ -19,6 +19,7 @@ from enum import StrEnum
 from typing import IO, TYPE_CHECKING
 
 from kvctl.message_lines import BadLineError, parse
+from kvraft.copyable import Copyable
 
 if TYPE_CHECKING:
     from kvraft.client import Client, KvraftError, OutgoingMessage, SendResult
@@ -85,7 +86,7 @@ class Plan:
     """How long the cluster may be unavailable."""
 
 
-class StoppedError(Exception):
+class StoppedError(Copyable):
     """A line stopped the import; `__cause__` is the KvraftError if the cluster refused it."""
 
     def __init__(self, number: int, why: str) -> None:

@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from kvraft.copyable import Copyable
+
 Applied = Literal["no", "unknown"]
 
 
-class KvraftError(Exception):
+class KvraftError(Copyable):
     """A call failed. The message says what happened, where, whether it was applied, and what to do."""
 
     applied: Applied
@@ -156,7 +158,7 @@ class Unauthenticated(RefusedError):
     """The user was logged out: SESSION_REVOKED."""
 
 
-class ClientClosed(RuntimeError):
+class ClientClosed(Copyable, RuntimeError):
     """The client is closed. A mistake of the caller, but where a block ends that outlived its client."""
 
     def __init__(self) -> None:

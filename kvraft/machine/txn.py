@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from itertools import islice
 
+from kvraft.copyable import Copyable
 from kvraft.machine import kv
 from kvraft.machine.compares import COMPARED_KEYS_MAX, TooManyKeysError, holds
 from kvraft.machine.errors import UnknownCommandError
@@ -53,7 +54,7 @@ def txn(space: KvSpace, command: command_pb2.TxnCommand) -> TxnResult | Failed:
     return failed
 
 
-class _RefusedError(Exception):
+class _RefusedError(Copyable):
     """Ends a transaction from however deep inside; never leaves this module."""
 
     def __init__(self, failed: Failed) -> None:

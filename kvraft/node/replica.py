@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable
 
 from kvraft import errors
+from kvraft.copyable import Copyable
 from kvraft.errors import Reason
 from kvraft.machine.machine import BATCH_VERSION, Machine
 from kvraft.machine.snapshot_check import SnapshotCheck
@@ -67,7 +68,7 @@ OnInstalled = Callable[[bool], None]
 """Called once: whether the received snapshot became the state."""
 
 
-class SnapshotRefusedError(Exception):
+class SnapshotRefusedError(Copyable):
     """A snapshot is not to be received."""
 
     def __init__(self, why: str, *, is_wrong: bool) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from kvraft.copyable import Copyable
 from kvraft.raft.types import Entry, HardState, Index, SnapshotMetadata, Term
 
 
@@ -140,7 +141,7 @@ Change = tuple[bytes, bytes | None, bytes | None]
 deleted), and the row that was there before (None: there was none)."""
 
 
-class HistoryCompactedError(Exception):
+class HistoryCompactedError(Copyable):
     """Changes were asked for that are older than the history that is kept."""
 
     def __init__(self, oldest_revision: int) -> None:
