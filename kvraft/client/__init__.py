@@ -35,6 +35,11 @@ any fork.
 from __future__ import annotations
 
 import importlib
+import os
+
+# Before gRPC is imported, which reads it then: its own handlers of forks end children by SIGSEGV, and without
+# them nothing of gRPC runs in a child.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 _NAMES = {
     "admin": (

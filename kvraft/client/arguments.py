@@ -41,13 +41,11 @@ def checked(cls: ClassT) -> ClassT:
             setattr(cls, name, classmethod(_checking(member.__func__, skip_first=True)))
     if dataclasses.is_dataclass(cls):
         init = vars(cls)["__init__"]
-        setattr(cls, "__init__", _checking(init, skip_first=True, name=cls.__name__, owner=cls))  # noqa: B010
+        setattr(cls, "__init__", _checking(init, skip_first=True, name=cls.__name__))  # noqa: B010
     return cls
 
 
-def _checking(
-    function: _Function, *, skip_first: bool, name: str | None = None, owner: type | None = None
-) -> _Function:
+def _checking(function: _Function, *, skip_first: bool, name: str | None = None) -> _Function:
     """The function behind a check. Its annotations are read at its first call, when all names are known."""
     name = name or function.__qualname__
     arguments: _Arguments | None = None
@@ -60,7 +58,7 @@ def _checking(
         if not kwargs and tuple(map(type, args)) in plain:
             return function(*args)
         if arguments is None:
-            arguments = _Arguments(function, name, skipped, owner)
+            arguments = _Arguments(function, name, skipped)
         args = arguments.check_positional(args)
         if kwargs:
             arguments.check_named(kwargs)
@@ -76,8 +74,8 @@ class _Arguments:
 
     __slots__ = ("_positional", "_rules", "_skipped")
 
-    def __init__(self, function: _Function, name: str, skipped: int, owner: type | None) -> None:
-        hints = get_type_hints(owner) if owner else _hints(function)
+    def __init__(self, function: _Function, name: str, skipped: int) -> None:
+        hints = hints_of(function)
         parameters = list(inspect.signature(function).parameters.values())[skipped:]
         self._skipped = skipped
         self._rules = {
@@ -116,7 +114,7 @@ class _Arguments:
         return all(rule is _bytes and type(value) is bytes for value, (rule, _, _) in given)
 
 
-def _hints(function: _Function) -> dict[str, Any]:
+def hints_of(function: _Function) -> dict[str, Any]:
     """The types of its parameters. That of the result may be one that only type checkers import."""
     of_parameters = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
     return get_type_hints(types.SimpleNamespace(__annotations__=of_parameters), function.__globals__)

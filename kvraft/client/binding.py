@@ -47,8 +47,6 @@ class _Process:
 
 
 PROCESS = _Process()
-# gRPC's own handlers of forks end children by SIGSEGV; without them nothing of gRPC runs in a child.
-os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 os.register_at_fork(after_in_child=PROCESS.has_forked)
 
 
