@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from kvraft.config import LogFormat, LogLevel
-from kvraft.logs import configure_logs
+from kvraft.logs import LINES_PER_MINUTE, Repetitions, configure_logs
 
 SECRET = "what-a-client-stored"
 
@@ -73,3 +73,33 @@ def test_the_level_hides_what_is_below(capsys: pytest.CaptureFixture[str]) -> No
         "from a library",
         "failed",
     ]
+
+
+def test_every_line_names_the_node_and_its_cluster(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs(level="info", log_format="json", node=3, cluster="chat")
+    structlog.get_logger("kvraft.test").info("role")
+    logging.getLogger("grpc").warning("from a library")
+    for line in map(json.loads, capsys.readouterr().err.splitlines()):
+        assert (line["node"], line["cluster"]) == (3, "chat")
+
+
+def test_what_repeats_is_logged_a_few_times_a_minute(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each stream, peer and method; of a library's, of each text before its values are put in."""
+    configure_logs(level="info", log_format="json")
+    logger = structlog.get_logger("kvraft.test")
+    for number in range(100):
+        logger.info("stream closed", stream="a", attempts=number)
+        logger.info("stream closed", stream="b", attempts=number)
+        logging.getLogger("grpc").warning("failed %d", number)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) in range(3 * LINES_PER_MINUTE, 6 * LINES_PER_MINUTE + 1)
+
+
+def test_how_much_was_not_logged_is_told_in_the_next_minute() -> None:
+    now_s = 0.0
+    repetitions = Repetitions(lambda: now_s)
+    admitted = [repetitions.admit("a") for _ in range(LINES_PER_MINUTE + 7)]
+    assert admitted == [0] * LINES_PER_MINUTE + [None] * 7
+    assert repetitions.admit("b") == 0
+    now_s = 61.0
+    assert [repetitions.admit("a") for _ in range(2)] == [7, 0]
