@@ -89,3 +89,26 @@ def test_a_lock_passes_on_when_its_holder_dies(tmp_path: Path) -> None:
             assert await _count(client) == 0
 
     asyncio.run(scenario())
+
+
+def test_a_lock_whose_holder_is_cancelled_twice_passes_on_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Cluster(tmp_path) as cluster, cluster.client() as holder, cluster.client() as waiter:
+            entered = asyncio.Event()
+
+            async def hold() -> None:
+                async with holder.lock("name", ttl_s=60):
+                    entered.set()
+                    await asyncio.Event().wait()
+
+            holding = asyncio.create_task(hold())
+            await entered.wait()
+            holding.cancel()
+            await asyncio.sleep(0)
+            holding.cancel()  # while it gives the lock back
+            with pytest.raises(asyncio.CancelledError):
+                await holding
+            async with asyncio.timeout(PATIENCE_S), waiter.lock("name"):
+                pass
+
+    asyncio.run(scenario())

@@ -102,6 +102,8 @@ from kvraft.client import (
     SyncGateway,
     SyncHeldLease,
     SyncIterator,
+    SyncLeadership,
+    SyncLock,
     SyncReceivedMessage,
     SyncSessionWatch,
     SyncWatch,
@@ -289,7 +291,7 @@ async def leases(client: Client) -> None:
     lease_id = assert_type(granted.lease_id, int)
     assert_type(await client.lease.keep_alive(lease_id), KeepAliveResult)
     found = assert_type(await client.lease.get(lease_id), GetLeaseResult)
-    assert_type(found.keys, tuple[bytes, ...])
+    assert_type(found.keys, tuple[bytes, ...] | None)
     page = assert_type(await client.lease.list(), LeasePage)
     assert_type(page.leases, tuple[Lease, ...])
     assert_type(await client.lease.revoke(lease_id), RevokeLeaseResult)
@@ -386,6 +388,15 @@ def synchronous(client: SyncClient) -> None:
     with client.lease.hold() as held:
         assert_type(held, SyncHeldLease)
         assert_type(held.lost, threading.Event)
+
+    with client.lock("report", ttl_s=5) as lock:
+        assert_type(lock, SyncLock)
+        assert_type((lock.fencing_token, lock.key), tuple[int, bytes])
+    with client.election("scheduler").campaign(b"host-3") as leadership:
+        assert_type(leadership, SyncLeadership)
+    for leader in client.election("scheduler").observe():
+        assert_type(leader, Leader | None)
+    assert_type(client.barrier("migration").hold(), bool)
 
     assert_type(client.sessions.register_device("alice", "phone", label="Phone"), RegisterDeviceResult)
     assert_type(client.sessions.get("alice", "phone", consistency=STALE), GetSessionResult)
