@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from kvctl.failure import Failure
 from kvctl.settings import Settings
 
 if TYPE_CHECKING:
-    from kvraft.client import Client, KvraftError, SyncClient
+    from kvraft.client import Client, KvraftError, Status, SyncClient
 
 
 LOOK_S = 1.0
@@ -29,28 +29,37 @@ def connect(
     """A client for the cluster, or for other endpoints than the settings name; registered, where it writes
     more than once. What fails within becomes a Failure."""
     _prepare(settings)
-    from kvraft.client import SyncClient
+    from kvraft.client import DeadlineExceeded, SyncClient, Unavailable
 
-    with _failing(settings):
+    with _failing():
         with checked():
             client = SyncClient(
                 endpoints or settings.endpoints, timeout_s=settings.timeout_s, register=register
             )
         with client:
-            yield client
+            try:
+                yield client
+            except (Unavailable, DeadlineExceeded) as error:
+                # Over the same connections: gRPC does not like another event loop after this one.
+                _tell(error, client.with_timeout(LOOK_S).cluster.status_of_all())
+                raise
 
 
 @asynccontextmanager
 async def connect_async(settings: Settings) -> AsyncIterator[Client]:
     """The same for what needs an event loop."""
     _prepare(settings)
-    from kvraft.client import Client
+    from kvraft.client import Client, DeadlineExceeded, Unavailable
 
-    with _failing(settings):
+    with _failing():
         with checked():
             client = Client(settings.endpoints, timeout_s=settings.timeout_s)
         async with client:
-            yield client
+            try:
+                yield client
+            except (Unavailable, DeadlineExceeded) as error:
+                _tell(error, await client.with_timeout(LOOK_S).cluster.status_of_all())
+                raise
 
 
 def _prepare(settings: Settings) -> None:
@@ -69,26 +78,22 @@ def checked() -> Iterator[None]:
 
 
 @contextmanager
-def _failing(settings: Settings) -> Iterator[None]:
-    from kvraft.client.errors import DeadlineExceeded, KvraftError, Unavailable
+def _failing() -> Iterator[None]:
+    from kvraft.client.errors import KvraftError
 
     try:
         yield
     except KvraftError as error:
-        if isinstance(error, Unavailable | DeadlineExceeded) and "," in settings.endpoints:
-            _look(error, settings)
         raise _failure(error) from error
 
 
-def _look(error: KvraftError, settings: Settings) -> None:
-    """Adds how each endpoint is: the last one that was tried is seldom the reason."""
+def _tell(error: KvraftError, answers: Mapping[str, Status | KvraftError]) -> None:
+    """Adds how each endpoint is, if there are several: the last one that was tried is seldom the reason."""
     from kvctl.healthiness import healths
-    from kvraft.client import SyncClient
 
-    with SyncClient(settings.endpoints, timeout_s=LOOK_S) as client:
-        found = healths(client.cluster.status_of_all())
-    for each in sorted(found, key=lambda each: not each.answers):
-        error.add_note(f"  {each.endpoint}: {each.text}")
+    if len(answers) > 1:
+        for each in sorted(healths(answers), key=lambda each: not each.answers):
+            error.add_note(f"  {each.endpoint}: {each.text}")
 
 
 def _failure(error: KvraftError) -> Failure:

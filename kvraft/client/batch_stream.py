@@ -247,6 +247,10 @@ class BatchStream:
                 await self._due.wait()
             endpoint = self._failover.endpoint
             await self._use(endpoint)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                # gRPC took the cancellation for the end of its call.
+                raise asyncio.CancelledError
             if len(self._strangers) == len(set(self._failover.addresses)) and self._failure is not None:
                 self._strangers.clear()
                 self._give_up(self._failure)

@@ -30,8 +30,7 @@ def health(settings: Settings, *, cluster: bool) -> None:
     kvctl health
     kvctl health --cluster -o json | jq .healthy
     """
-    with connect(settings) as client:
-        endpoints = _members(client) if cluster else settings.endpoints
+    endpoints = _members(settings) if cluster else None
     with connect(settings, endpoints=endpoints) as client:
         failure = _serves(client)
         found = healths(client.cluster.status_of_all())
@@ -48,9 +47,10 @@ def health(settings: Settings, *, cluster: bool) -> None:
         print_line("\n".join(["the cluster serves", *([but] if (but := unhealthy(found)) else [])]))
 
 
-def _members(client: SyncClient) -> str:
-    """The addresses of all members, those that were given where they have no other."""
-    members = client.cluster.status().members
+def _members(settings: Settings) -> str:
+    """The addresses of all members."""
+    with connect(settings) as client:
+        members = client.cluster.status().members
     return ",".join(each.client_address for each in members if each.client_address)
 
 
