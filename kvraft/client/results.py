@@ -178,6 +178,8 @@ class AlarmKind(StrEnum):
     """Less free disk than the reserve: writes that grow the state are refused."""
     DIVERGED = "diverged"
     """The member's state differs from the leader's at the same index."""
+    CLOCK_SKEW = "clock-skew"
+    """The member's clock, or the cluster's time, is far from what most voters take for the time."""
     PEER_REFUSED = "peer-refused"
     """The member, or somebody in its name, sent what no correct node sends. It was refused."""
 
@@ -186,6 +188,7 @@ _ALARM_KINDS = {
     cluster_pb2.ALARM_KIND_NO_SPACE: AlarmKind.NO_SPACE,
     cluster_pb2.ALARM_KIND_DIVERGED: AlarmKind.DIVERGED,
     cluster_pb2.ALARM_KIND_PEER_REFUSED: AlarmKind.PEER_REFUSED,
+    cluster_pb2.ALARM_KIND_CLOCK_SKEW: AlarmKind.CLOCK_SKEW,
 }
 
 

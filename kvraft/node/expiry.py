@@ -9,8 +9,8 @@ leader proposes nothing before it has applied the first entry of its own term, a
 committed before.
 
 Time is what the leaders stamp their batches with (`leader_clock`), and the machine's clock never goes back.
-So an election makes no lease longer or shorter by itself; what may make one shorter is a new leader whose
-clock is ahead of the old one's.
+So an election makes no lease longer or shorter by itself; what may make one shorter is that most
+clocks are ahead of the ones before.
 """
 
 from __future__ import annotations

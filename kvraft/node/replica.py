@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from kvraft import errors
 from kvraft.copyable import Copyable
@@ -55,7 +56,7 @@ from kvraft.raft.events import (
     TransferLeadership,
 )
 from kvraft.raft.log import RaftLog
-from kvraft.raft.messages import InstallSnapshot, Message
+from kvraft.raft.messages import HeartbeatResponse, InstallSnapshot, Message
 from kvraft.raft.raft import Raft
 from kvraft.raft.ready import Ready, Refusal, Role, RoleChange
 from kvraft.raft.settings import Settings
@@ -142,7 +143,7 @@ class Replica:
         self.reads = Reads(settings, first_read_id=chance.getrandbits(62))
         self.refusals = PeerRefusals()
         self.digests = DigestComparison(settings.digests_kept)
-        self._clock = LeaderClock(replicated_ms=self.machine.clock_ms, now_ms=now_ms)
+        self._clock = LeaderClock(node_id, replicated_ms=self.machine.clock_ms, now_ms=now_ms)
         self._expiry = Expiry(now_ms)
         self._erasures = Erasures(settings.erasure_delay_ms)
         self._take_up_erasures()
@@ -155,6 +156,7 @@ class Replica:
         self._disk = disk
         self._log = log
         self._inbox: deque[Event] = deque()
+        self._told_clocks: list[HeartbeatResponse] = []
         self._forwarded: deque[tuple[NodeId, ForwardRequest]] = deque()
         self._tickets = 0
         self._proposed_groups: dict[int, list[tuple[NodeId, int]]] = {}
@@ -209,6 +211,8 @@ class Replica:
 
     def receive(self, message: Message) -> None:
         """A peer's message."""
+        if isinstance(message, HeartbeatResponse):
+            self._told_clocks.append(message)
         self._inbox.append(Received(message))
 
     def check_snapshot(self, message: InstallSnapshot) -> SnapshotCheck:
@@ -391,12 +395,14 @@ class Replica:
         """
         raft = self.raft
         self._wall_ms = wall_ms
+        self._note_clocks(now_ms)
         while self._inbox:
             raft.step(self._inbox.popleft(), now_ms)
         if now_ms >= raft.deadline_ms:
             raft.step(TimePassed(), now_ms)
         if now_ms >= self._expiry.due_ms:
-            self._expiry.look(self, now_ms, self._stamp_ms(now_ms, wall_ms) if self.leads else 0)
+            stamp_ms = self._stamp_ms(now_ms, wall_ms) if self.leads else None
+            self._expiry.look(self, now_ms, stamp_ms or 0)
         self.deliveries.look(now_ms)
         if take_requests:
             self._pass_on_requests(now_ms, wall_ms)
@@ -410,8 +416,10 @@ class Replica:
     def _pass_on_requests(self, now_ms: int, wall_ms: int) -> None:
         """Gives the clients' commands and reads to whoever leads."""
         if self.leads:
-            self._propose(now_ms, self._stamp_ms(now_ms, wall_ms))
-            self._ask_own_reads(now_ms)
+            stamp_ms = self._stamp_ms(now_ms, wall_ms)
+            if stamp_ms is not None:
+                self._propose(now_ms, stamp_ms)
+                self._ask_own_reads(now_ms)
             return
         while self._forwarded:
             follower, request = self._forwarded.popleft()
@@ -436,8 +444,27 @@ class Replica:
             if not self._peers.forward(leader, ForwardedRead(read_id=read_id)):
                 self.reads.refused(read_id)
 
-    def _stamp_ms(self, now_ms: int, wall_ms: int) -> int:
-        return self._clock.read(self.raft.term, now_ms=now_ms, wall_ms=wall_ms)
+    def _stamp_ms(self, now_ms: int, wall_ms: int) -> int | None:
+        return self._clock.read(self.raft.term, self.raft.configuration, now_ms=now_ms, wall_ms=wall_ms)
+
+    def _note_clocks(self, now_ms: int) -> None:
+        if not self.leads:
+            self._clock.forget_others()
+        for answer in self._told_clocks:
+            self._clock.told(answer.sender, answer.wall_ms, now_ms)
+        self._told_clocks.clear()
+
+    def clock_skews(self, now_ms: int) -> dict[NodeId, int]:
+        """By how many milliseconds the clocks of voters are off, where that is too much; on the leader."""
+        if not self.leads:
+            return {}
+        return self._clock.skews(self.raft.configuration, now_ms=now_ms, wall_ms=self._wall_ms)
+
+    def time_ahead_ms(self, now_ms: int) -> int:
+        """By how much replicated time is ahead of the voters' clocks; on the leader."""
+        if not self.leads:
+            return 0
+        return self._clock.replicated_ahead_ms(self.raft.configuration, now_ms=now_ms, wall_ms=self._wall_ms)
 
     def _propose(self, now_ms: int, stamp_ms: int) -> None:
         """Turns everything that waits into as few entries as the limits let."""
@@ -513,7 +540,10 @@ class Replica:
 
     def _send_all(self, messages: tuple[Message, ...] | list[Message]) -> None:
         for message in messages:
-            self._peers.send(message)
+            if isinstance(message, HeartbeatResponse):
+                self._peers.send(replace(message, wall_ms=self._wall_ms))
+            else:
+                self._peers.send(message)
 
     def _collect_write(self, ready: Ready) -> None:
         if self._staged is not None:

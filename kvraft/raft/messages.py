@@ -99,6 +99,9 @@ class HeartbeatResponse:
     target: NodeId
     term: Term
     round: int
+    wall_ms: int | None = None
+    """What the sender's machine takes for the time, milliseconds since the Unix epoch: not the algorithm's,
+    and put in where the message leaves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ import grpc
 from google.protobuf.message import Message
 
 from kvraft.members import MemberAddresses
+from kvraft.node.leader_clock import SKEW_MS_MAX
 from kvraft.node.node import Node
 from kvraft.raft.ready import Role
 from kvraft.rpc.header import ResponseHeaders
@@ -78,6 +79,26 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
             alarms=self._alarms(),
         )
 
+    def _clock_alarms(self) -> Iterator[cluster_pb2.Alarm]:
+        replica, now_ms = self._node.replica, self._node.now_ms()
+        for node_id, ahead_ms in replica.clock_skews(now_ms).items():
+            yield cluster_pb2.Alarm(
+                kind=cluster_pb2.ALARM_KIND_CLOCK_SKEW,
+                member_id=node_id,
+                message=f"the clock of node {node_id} is {abs(ahead_ms) / 1000:,.0f} s "
+                f"{'ahead of' if ahead_ms > 0 else 'behind'} the middle one of the voters, and is not "
+                "believed; set it right, and have NTP keep it so",
+            )
+        ahead_ms = replica.time_ahead_ms(now_ms)
+        if ahead_ms > SKEW_MS_MAX:
+            yield cluster_pb2.Alarm(
+                kind=cluster_pb2.ALARM_KIND_CLOCK_SKEW,
+                member_id=replica.node_id,
+                message=f"replicated time is {ahead_ms / 1000:,.0f} s ahead of the voters' clocks, because "
+                "an earlier leader's was, or because they were set back; it never goes back, and runs on "
+                "from there: what lives for a time lives that long, what is due at a date comes too early",
+            )
+
     def _members(self) -> Iterator[cluster_pb2.Member]:
         replica = self._node.replica
         raft = replica.raft
@@ -116,6 +137,7 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
         # Followers report to the leader; what an earlier leader remembers may long be mended.
         if not replica.leads:
             return
+        yield from self._clock_alarms()
         suspects = replica.digests.suspects(replica.node_id, replica.raft.configuration)
         for node_id, index in sorted(suspects.items()):
             yield cluster_pb2.Alarm(

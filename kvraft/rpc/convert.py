@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kvraft.errors import Reason
+from kvraft.machine.machine import TIME_MS_MAX
 from kvraft.node.forwarding import (
     ForwardAnswer,
     ForwardedGroup,
@@ -193,7 +194,9 @@ def response_to_proto(message: StreamedResponse) -> raft_pb2.AppendEntriesRespon
         case HeartbeatResponse():
             return raft_pb2.AppendEntriesResponse(
                 term=message.term,
-                heartbeat_ack=raft_pb2.AppendEntriesResponse.HeartbeatAck(round=message.round),
+                heartbeat_ack=raft_pb2.AppendEntriesResponse.HeartbeatAck(
+                    round=message.round, wall_ms=message.wall_ms or 0
+                ),
             )
 
 
@@ -223,8 +226,11 @@ def response_from_proto(
                 hint_term=Term(response.refused.hint_term),
             )
         case "heartbeat_ack":
+            ack = response.heartbeat_ack
+            if ack.wall_ms > TIME_MS_MAX:
+                raise PeerProtocolError(f"a clock that shows {ack.wall_ms} ms since the Unix epoch")
             return HeartbeatResponse(
-                sender=sender, target=target, term=term, round=response.heartbeat_ack.round
+                sender=sender, target=target, term=term, round=ack.round, wall_ms=ack.wall_ms or None
             )
         case _:
             raise PeerProtocolError("an AppendEntries answer of a kind this node does not know")

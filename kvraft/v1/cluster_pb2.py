@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from kvraft.v1 import common_pb2 as kvraft_dot_v1_dot_common__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17kvraft/v1/cluster.proto\x12\tkvraft.v1\x1a\x16kvraft/v1/common.proto\"\x0f\n\rStatusRequest\"\xa9\x03\n\x0eStatusResponse\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x19.kvraft.v1.ResponseHeader\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x14\n\x0c\x63luster_name\x18\x03 \x01(\t\x12\x1d\n\x04role\x18\x04 \x01(\x0e\x32\x0f.kvraft.v1.Role\x12\x14\n\x0c\x63ommit_index\x18\x05 \x01(\x04\x12\x15\n\rapplied_index\x18\x06 \x01(\x04\x12\x17\n\x0f\x66irst_log_index\x18\x07 \x01(\x04\x12\x16\n\x0elast_log_index\x18\x08 \x01(\x04\x12\x14\n\x0cstate_digest\x18\t \x01(\x06\x12\x15\n\rflushed_index\x18\n \x01(\x04\x12\x13\n\x0bstate_bytes\x18\x0b \x01(\x04\x12\x1a\n\x12memory_table_bytes\x18\x0c \x01(\x04\x12\x11\n\tlog_bytes\x18\r \x01(\x04\x12\x11\n\tuptime_ms\x18\x0e \x01(\x04\x12\"\n\x07members\x18\x0f \x03(\x0b\x32\x11.kvraft.v1.Member\x12 \n\x06\x61larms\x18\x10 \x03(\x0b\x32\x10.kvraft.v1.Alarm\"x\n\x06Member\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x16\n\x0e\x63lient_address\x18\x02 \x01(\t\x12\x14\n\x0cpeer_address\x18\x03 \x01(\t\x12\x0f\n\x07learner\x18\x04 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x05 \x01(\x04\x12\x0e\n\x06\x61\x63tive\x18\x06 \x01(\x08\"O\n\x05\x41larm\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.kvraft.v1.AlarmKind\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x0f\n\x07message\x18\x03 \x01(\t*l\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_FOLLOWER\x10\x01\x12\x16\n\x12ROLE_PRE_CANDIDATE\x10\x02\x12\x12\n\x0eROLE_CANDIDATE\x10\x03\x12\x0f\n\x0bROLE_LEADER\x10\x04*v\n\tAlarmKind\x12\x1a\n\x16\x41LARM_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LARM_KIND_NO_SPACE\x10\x01\x12\x17\n\x13\x41LARM_KIND_DIVERGED\x10\x02\x12\x1b\n\x17\x41LARM_KIND_PEER_REFUSED\x10\x03\x32T\n\x0e\x43lusterService\x12\x42\n\x06Status\x12\x18.kvraft.v1.StatusRequest\x1a\x19.kvraft.v1.StatusResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17kvraft/v1/cluster.proto\x12\tkvraft.v1\x1a\x16kvraft/v1/common.proto\"\x0f\n\rStatusRequest\"\xa9\x03\n\x0eStatusResponse\x12)\n\x06header\x18\x01 \x01(\x0b\x32\x19.kvraft.v1.ResponseHeader\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x14\n\x0c\x63luster_name\x18\x03 \x01(\t\x12\x1d\n\x04role\x18\x04 \x01(\x0e\x32\x0f.kvraft.v1.Role\x12\x14\n\x0c\x63ommit_index\x18\x05 \x01(\x04\x12\x15\n\rapplied_index\x18\x06 \x01(\x04\x12\x17\n\x0f\x66irst_log_index\x18\x07 \x01(\x04\x12\x16\n\x0elast_log_index\x18\x08 \x01(\x04\x12\x14\n\x0cstate_digest\x18\t \x01(\x06\x12\x15\n\rflushed_index\x18\n \x01(\x04\x12\x13\n\x0bstate_bytes\x18\x0b \x01(\x04\x12\x1a\n\x12memory_table_bytes\x18\x0c \x01(\x04\x12\x11\n\tlog_bytes\x18\r \x01(\x04\x12\x11\n\tuptime_ms\x18\x0e \x01(\x04\x12\"\n\x07members\x18\x0f \x03(\x0b\x32\x11.kvraft.v1.Member\x12 \n\x06\x61larms\x18\x10 \x03(\x0b\x32\x10.kvraft.v1.Alarm\"x\n\x06Member\x12\n\n\x02id\x18\x01 \x01(\x04\x12\x16\n\x0e\x63lient_address\x18\x02 \x01(\t\x12\x14\n\x0cpeer_address\x18\x03 \x01(\t\x12\x0f\n\x07learner\x18\x04 \x01(\x08\x12\x13\n\x0bmatch_index\x18\x05 \x01(\x04\x12\x0e\n\x06\x61\x63tive\x18\x06 \x01(\x08\"O\n\x05\x41larm\x12\"\n\x04kind\x18\x01 \x01(\x0e\x32\x14.kvraft.v1.AlarmKind\x12\x11\n\tmember_id\x18\x02 \x01(\x04\x12\x0f\n\x07message\x18\x03 \x01(\t*l\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_FOLLOWER\x10\x01\x12\x16\n\x12ROLE_PRE_CANDIDATE\x10\x02\x12\x12\n\x0eROLE_CANDIDATE\x10\x03\x12\x0f\n\x0bROLE_LEADER\x10\x04*\x91\x01\n\tAlarmKind\x12\x1a\n\x16\x41LARM_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41LARM_KIND_NO_SPACE\x10\x01\x12\x17\n\x13\x41LARM_KIND_DIVERGED\x10\x02\x12\x1b\n\x17\x41LARM_KIND_PEER_REFUSED\x10\x03\x12\x19\n\x15\x41LARM_KIND_CLOCK_SKEW\x10\x04\x32T\n\x0e\x43lusterService\x12\x42\n\x06Status\x12\x18.kvraft.v1.StatusRequest\x1a\x19.kvraft.v1.StatusResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,8 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CLUSTERSERVICE'].methods_by_name['Status']._serialized_options = b'\220\002\001'
   _globals['_ROLE']._serialized_start=710
   _globals['_ROLE']._serialized_end=818
-  _globals['_ALARMKIND']._serialized_start=820
-  _globals['_ALARMKIND']._serialized_end=938
+  _globals['_ALARMKIND']._serialized_start=821
+  _globals['_ALARMKIND']._serialized_end=966
   _globals['_STATUSREQUEST']._serialized_start=62
   _globals['_STATUSREQUEST']._serialized_end=77
   _globals['_STATUSRESPONSE']._serialized_start=80
@@ -46,6 +46,6 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEMBER']._serialized_end=627
   _globals['_ALARM']._serialized_start=629
   _globals['_ALARM']._serialized_end=708
-  _globals['_CLUSTERSERVICE']._serialized_start=940
-  _globals['_CLUSTERSERVICE']._serialized_end=1024
+  _globals['_CLUSTERSERVICE']._serialized_start=968
+  _globals['_CLUSTERSERVICE']._serialized_end=1052
 # @@protoc_insertion_point(module_scope)

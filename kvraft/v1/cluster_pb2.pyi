@@ -22,6 +22,7 @@ class AlarmKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ALARM_KIND_NO_SPACE: _ClassVar[AlarmKind]
     ALARM_KIND_DIVERGED: _ClassVar[AlarmKind]
     ALARM_KIND_PEER_REFUSED: _ClassVar[AlarmKind]
+    ALARM_KIND_CLOCK_SKEW: _ClassVar[AlarmKind]
 ROLE_UNSPECIFIED: Role
 ROLE_FOLLOWER: Role
 ROLE_PRE_CANDIDATE: Role
@@ -31,6 +32,7 @@ ALARM_KIND_UNSPECIFIED: AlarmKind
 ALARM_KIND_NO_SPACE: AlarmKind
 ALARM_KIND_DIVERGED: AlarmKind
 ALARM_KIND_PEER_REFUSED: AlarmKind
+ALARM_KIND_CLOCK_SKEW: AlarmKind
 
 class StatusRequest(_message.Message):
     __slots__ = ()

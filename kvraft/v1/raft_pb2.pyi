@@ -129,10 +129,12 @@ class AppendEntriesResponse(_message.Message):
         hint_term: int
         def __init__(self, rejected_index: _Optional[int] = ..., hint_index: _Optional[int] = ..., hint_term: _Optional[int] = ...) -> None: ...
     class HeartbeatAck(_message.Message):
-        __slots__ = ("round",)
+        __slots__ = ("round", "wall_ms")
         ROUND_FIELD_NUMBER: _ClassVar[int]
+        WALL_MS_FIELD_NUMBER: _ClassVar[int]
         round: int
-        def __init__(self, round: _Optional[int] = ...) -> None: ...
+        wall_ms: int
+        def __init__(self, round: _Optional[int] = ..., wall_ms: _Optional[int] = ...) -> None: ...
     class StateDigest(_message.Message):
         __slots__ = ("applied_index", "digest")
         APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]

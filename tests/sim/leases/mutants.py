@@ -21,6 +21,7 @@ from kvraft.machine.users.space import UserSpace
 from kvraft.node import expiry
 from kvraft.node.expiry import Expiry, Proposer
 from kvraft.node.leader_clock import LeaderClock
+from kvraft.raft.configuration import Configuration
 from kvraft.raft.types import Term
 from kvraft.storage.interfaces import StateReader, StateTransaction
 from kvraft.v1 import command_pb2
@@ -126,8 +127,10 @@ def _time_follows_the_machines_clock(patch: Patch) -> None:
     """Who sets the clock of the leader's machine ahead ends leases."""
     read = LeaderClock.read
 
-    def read_anew(self: LeaderClock, term: Term, *, now_ms: int, wall_ms: int) -> int:
-        return max(read(self, term, now_ms=now_ms, wall_ms=wall_ms), wall_ms)
+    def read_anew(
+        self: LeaderClock, term: Term, configuration: Configuration, *, now_ms: int, wall_ms: int
+    ) -> int:
+        return max(read(self, term, configuration, now_ms=now_ms, wall_ms=wall_ms) or 0, wall_ms)
 
     patch.setattr(LeaderClock, "read", read_anew)
 

@@ -15,12 +15,14 @@ from kvraft.machine.results import Answer, GrantLeaseResult, RegisterClientResul
 from kvraft.machine.users import due, queues
 from kvraft.node.expiry import CANDIDATES_MAX, CLIENTS_INTERVAL_MS, LOOK_INTERVAL_MS
 from kvraft.node.forwarding import ForwardAnswer, ForwardRequest
+from kvraft.node.leader_clock import LeaderClock
 from kvraft.node.replica import Replica
 from kvraft.node.settings import NodeSettings
+from kvraft.raft.configuration import Configuration
 from kvraft.raft.messages import AppendEntries, Message
 from kvraft.raft.ready import SendSnapshot
 from kvraft.raft.settings import Settings
-from kvraft.raft.types import Entry, EntryKind, Index, NodeId
+from kvraft.raft.types import Entry, EntryKind, Index, NodeId, Term
 from kvraft.storage.interfaces import Identity, LogWrite, StateStore, StateView
 from kvraft.storage.memory_log import MemoryLog
 from kvraft.storage.state import LayeredState, MemoryEngine
@@ -130,6 +132,9 @@ class Member:
 
     def discard_snapshot(self, generation: int) -> None:
         pytest.fail("no snapshot was received")
+
+
+MONTH_MS = 31 * 24 * 3_600_000
 
 
 class Cluster:
@@ -386,3 +391,44 @@ def test_a_leader_proposes_nothing_before_its_first_entry_is_applied(cluster: Cl
 
     (expiry,) = new.expiries()
     assert expiry.term == new.replica.raft.term
+
+
+def test_one_clock_that_is_a_month_ahead_ends_nothing(cluster: Cluster) -> None:
+    """Whoever of the three leads: two clocks of three are right."""
+    lease_id = cluster.grant()
+    for _ in range(4):
+        cluster.leader.wall_ahead_ms = 0
+        cluster.lead_anew()
+        cluster.leader.wall_ahead_ms = MONTH_MS
+        wrong = cluster.leader
+        cluster.renew(lease_id)
+        assert wrong.replica.machine.clock_ms < EPOCH_MS + cluster.now_ms + 1_000
+        cluster.run(LOOK_INTERVAL_MS + 200)
+        assert cluster.leader.lease_ids() == [lease_id]
+        (skew,) = wrong.replica.clock_skews(cluster.now_ms).items()
+        assert skew[0] == wrong.replica.node_id
+        assert skew[1] == pytest.approx(MONTH_MS, abs=1_000)
+
+
+@pytest.mark.parametrize(
+    "others", [{2: 0}, {2: 0, 3: MONTH_MS}, {2: 0, 3: 0}, {2: -MONTH_MS}, {2: 0, 3: None}]
+)
+def test_a_leaders_own_clock_does_not_count_against_what_it_hears(others: dict[int, int | None]) -> None:
+    """Of two clocks the earlier is believed, of three the one in the middle; an old version tells none."""
+    clock = LeaderClock(NodeId(1), replicated_ms=EPOCH_MS, now_ms=0)
+    three = Configuration((NodeId(1), NodeId(2), NodeId(3)))
+    wall_ms = EPOCH_MS + 1_000 + MONTH_MS
+    assert clock.read(Term(1), three, now_ms=1_000, wall_ms=wall_ms) is None
+    for node_id, ahead_ms in others.items():
+        clock.told(NodeId(node_id), None if ahead_ms is None else EPOCH_MS + 1_000 + ahead_ms, 1_000)
+    expected_ms = MONTH_MS if others == {2: 0, 3: MONTH_MS} else 0
+    assert clock.read(Term(1), three, now_ms=1_000, wall_ms=wall_ms) == EPOCH_MS + 1_000 + expected_ms
+
+
+def test_most_clocks_together_are_believed(cluster: Cluster) -> None:
+    cluster.grant()
+    cluster.lead_anew(wall_ahead_ms=MONTH_MS)
+    cluster.run(2 * LOOK_INTERVAL_MS)
+    assert cluster.leader.lease_ids() == []
+    cluster.lead_anew()
+    assert cluster.leader.replica.time_ahead_ms(cluster.now_ms) == pytest.approx(MONTH_MS, abs=1_000)

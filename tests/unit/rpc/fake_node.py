@@ -108,6 +108,8 @@ class FakeNode:
             ),
             digests=DigestComparison(16),
             refusals=PeerRefusals(),
+            clock_skews=lambda _: {},
+            time_ahead_ms=lambda _: 0,
             no_space=False,
             leads=False,
             stopping=False,
