@@ -2,6 +2,7 @@
 
 FAULTS = frozenset(
     {
+        "clock a month ahead",
         "clock set",
         "crash after a vote",
         "crash between majorities",
@@ -21,6 +22,7 @@ FAULTS = frozenset(
         "datagram late",
         "datagram lost",
         "disk failed",
+        "garbage forwarded",
         "hung disk",
         "leader isolated",
         "leadership handed over",
@@ -28,6 +30,7 @@ FAULTS = frozenset(
         "links clogged",
         "links degraded",
         "majorities changed",
+        "message forged",
         "no space",
         "one-way partition",
         "partial partition",

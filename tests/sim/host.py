@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from kvraft.errors import RequestError
 from kvraft.node.forwarding import ForwardAnswer, ForwardedGroup, ForwardedRead, ForwardRequest
 from kvraft.node.replica import Replica
 from kvraft.node.settings import NodeSettings
@@ -20,6 +21,7 @@ from kvraft.raft.messages import Message
 from kvraft.raft.ready import RoleChange, SendSnapshot
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import Index, NodeId, Term
+from kvraft.rpc import forwarded_commands
 from kvraft.storage.interfaces import (
     Cleaned,
     Identity,
@@ -41,6 +43,17 @@ NEVER_US = 1 << 62
 GATHER_US = 2 * MS_US
 """How long a process lets things gather before it takes a turn."""
 EPOCH_MS = 1_700_000_000_000
+CLOCKS_AHEAD_MS_MAX = 200_000
+"""Further than most clocks are ever set, and than quick ones come in a run."""
+
+
+def _may_propose(group: ForwardedGroup) -> bool:
+    """As the service asks."""
+    try:
+        forwarded_commands.check_commands(group.commands, group.term)
+    except RequestError:
+        return False
+    return True
 
 
 class Killed(Exception):
@@ -264,6 +277,8 @@ class Host:
             return
         if self.world.agreement is not None:
             self.world.agreement.observe(self.node_id, replica)
+            ahead_ms = replica.machine.clock_ms - EPOCH_MS - self.world.timeline.now_us // 1000
+            assert ahead_ms < CLOCKS_AHEAD_MS_MAX, f"{self.name}: replicated time is {ahead_ms} ms ahead"
             check_state_behind_log(replica.state.applied, self.disk.log)
             check_persisted(replica.raft, self.disk.log)
         if replica.has_work:
@@ -385,6 +400,8 @@ class Host:
                 )
                 if equal:
                     self.world.report.events["digest compared"] += 1
+            case ForwardedGroup() if not _may_propose(payload):
+                self.world.report.events["forwarded group refused"] += 1
             case ForwardedGroup() | ForwardedRead():
                 replica.receive_forwarded(source, payload)
             case Unreachable():

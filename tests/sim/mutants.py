@@ -26,8 +26,9 @@ from kvraft.machine.clients import Clients, _Client
 from kvraft.machine.compares import holds
 from kvraft.machine.results import Answer
 from kvraft.node import pending_write, proposals, reads
+from kvraft.node.leader_clock import LeaderClock
 from kvraft.node.watching import WatchHub, WatchStream, _Place
-from kvraft.raft import reading, replication, snapshotting
+from kvraft.raft import claims, reading, replication, snapshotting
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.log import RaftLog
 from kvraft.raft.messages import (
@@ -42,6 +43,7 @@ from kvraft.raft.ready import ConfirmedRead, Ready, SendSnapshot
 from kvraft.raft.roles import Leader, PendingRound
 from kvraft.raft.state import State
 from kvraft.raft.types import HardState, Index, NodeId, SnapshotMetadata, Term
+from kvraft.rpc import forwarded_commands
 from kvraft.storage.errors import StorageError
 from kvraft.storage.interfaces import Applied, LogWrite, StateReader, StateStore
 from kvraft.storage.memory_log import MemoryLog
@@ -446,6 +448,28 @@ def _watches_not_told_of_a_snapshot(patch: Patch) -> None:
     patch.setattr(WatchHub, "replace_state", replace_state)
 
 
+def _terms_are_stored_unchecked(patch: Patch) -> None:
+    patch.setattr(claims, "_impossible_number", lambda *_: None)
+
+
+def _claims_are_believed(patch: Patch) -> None:
+    patch.setattr(claims, "_contradiction", lambda *_: None)
+
+
+def _forwarded_garbage_is_proposed(patch: Patch) -> None:
+    patch.setattr(forwarded_commands, "check_commands", lambda *_: None)
+
+
+def _one_clock_decides(patch: Patch) -> None:
+    """A leader goes by its own clock."""
+    told = LeaderClock.told
+
+    def told_nothing(self: LeaderClock, peer: NodeId, _wall_ms: int | None, now_ms: int) -> None:
+        told(self, peer, None, now_ms)
+
+    patch.setattr(LeaderClock, "told", told_nothing)
+
+
 MUTANTS = (
     Mutant("vote not persisted", _vote_not_persisted),
     Mutant("term not persisted", _term_not_persisted),
@@ -485,6 +509,10 @@ MUTANTS = (
     Mutant("history trimmed but not told", _history_trimmed_but_not_told),
     Mutant("a parked watch goes on from now", _parked_watches_go_on_from_now),
     Mutant("watches not told of an installed snapshot", _watches_not_told_of_a_snapshot),
+    Mutant("term stored unchecked", _terms_are_stored_unchecked),
+    Mutant("claim believed", _claims_are_believed),
+    Mutant("forwarded garbage proposed", _forwarded_garbage_is_proposed),
+    Mutant("one clock decides", _one_clock_decides),
     *(Mutant(name, apply) for name, apply in MAIL_MUTANTS),
     *(Mutant(name, apply, Kind.LEASES) for name, apply in LEASE_MUTANTS),
 )
@@ -516,6 +544,7 @@ CHECKERS = {
     "checker.py": "mail",
     "lifetimes.py": "owners of leases",
     "model.py": "leases and the log",
+    "host.py": "clocks",
     "invariants.py": "laws of Raft",
     "states.py": "digests",
     "ledger.py": "ledger",

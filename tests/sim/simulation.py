@@ -22,6 +22,7 @@ from kvraft.raft.types import Index, NodeId
 from kvraft.storage.interfaces import Identity
 from tests.sim.checkers.states import StateAgreement
 from tests.sim.clients import EVERYTHING, Call, Recorder
+from tests.sim.forgery import Forger
 from tests.sim.history import Operation, Outcome, Put, Read, Violation, Write
 from tests.sim.host import Clock, Host, World
 from tests.sim.laws import Journal
@@ -178,8 +179,10 @@ class Simulation:
             for host in self.world.hosts.values():
                 host.boot()
             nemesis = Nemesis(self.world, self._stream("nemesis"))
+            forger = Forger(self.world, self._stream("forger"))
             self.timeline.run_until(self._healed_us)
             nemesis.heal()
+            forger.stop()
             self.world.transfer_cuts = 0.0
             self.report.say("", "everything is healed")
             self._recover()
