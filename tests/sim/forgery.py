@@ -46,7 +46,8 @@ GARBAGE = (
 class Forger:
     """Begins by itself, in a share of the runs, and ends with `stop`."""
 
-    def __init__(self, world: World, chance: random.Random) -> None:
+    def __init__(self, world: World, chance: random.Random, *, dreams: bool) -> None:
+        """`dreams`: whether a clock is a month ahead."""
         self._world = world
         self._chance = chance
         self._hosts = list(world.hosts.values())
@@ -55,7 +56,8 @@ class Forger:
         """Whose clock is a month ahead."""
         if not self._is_over:
             world.timeline.after(MS_US, self._forge)
-            world.timeline.after(MS_US, self._dream)
+            if dreams:
+                world.timeline.after(MS_US, self._dream)
 
     def stop(self) -> None:
         """Nobody forges any more."""

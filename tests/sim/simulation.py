@@ -179,7 +179,7 @@ class Simulation:
             for host in self.world.hosts.values():
                 host.boot()
             nemesis = Nemesis(self.world, self._stream("nemesis"))
-            forger = Forger(self.world, self._stream("forger"))
+            forger = Forger(self.world, self._stream("forger"), dreams=kind_of(self._seed) is not Kind.LEASES)
             self.timeline.run_until(self._healed_us)
             nemesis.heal()
             forger.stop()

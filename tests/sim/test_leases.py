@@ -185,7 +185,7 @@ def elections_of(*elections: tuple[int, int, int]) -> Elections:
     """(moment, milliseconds; term; how far ahead, milliseconds)"""
     noted = Elections()
     for moment_ms, term, ahead_ms in elections:
-        noted.note(Election(moment_ms * MS_US, term, ahead_ms))
+        noted.note(Election(moment_ms * MS_US, term, ahead_ms, ahead_ms))
     return noted
 
 

@@ -1,10 +1,10 @@
-"""Who began to lead when, and how far its machine's clock was ahead of true time: what the bound on early
-ends is made of.
+"""Who began to lead when, and how far the clock that it set its own by may have been ahead of true time: what
+the bound on early ends is made of.
 
-Replicated time is what leaders stamp. A leader sets its clock when it begins to lead and goes on by the
-clock that never jumps, 5 % fast or slow; if the last stamp, and what has passed since then by such a clock,
-is more than that, it goes on from there. So time goes by faster than for the owner by that rate alone, and
-leaps only when a leader begins whose clock is ahead.
+Replicated time is what leaders stamp. A leader sets its clock by the middle one of the voters it hears
+when it begins to lead, and goes on by the clock that never jumps, 5 % fast or slow; if the last stamp, and
+what has passed since then by such a clock, is more than that, it goes on from there. So time goes by faster
+than for the owner by that rate alone, and leaps only when a leader begins and that middle one is ahead.
 
 Which leader stamped a renewal that an owner asked for at some moment? One of those elected since, or else the
 one that had the highest term then: an entry of a lower term, not yet there when a quorum had voted for a
@@ -31,8 +31,18 @@ class Election:
 
     moment_us: int
     term: int
-    ahead_ms: int
-    """Of true time, by its machine's clock."""
+    lowest_ms: int
+    """Of true time, the middle one of a majority at least."""
+    highest_ms: int
+    """At most."""
+
+    @classmethod
+    def among(cls, moment_us: int, term: int, aheads_ms: list[int]) -> Election:
+        """`aheads_ms`: of the voters' clocks."""
+        quorum = len(aheads_ms) // 2 + 1
+        place = (quorum - 1) // 2
+        in_order = sorted(aheads_ms)
+        return cls(moment_us, term, in_order[place], in_order[len(in_order) - quorum + place])
 
 
 class Elections:
@@ -51,7 +61,7 @@ class Elections:
         if not later:
             return passed_ms
         lowest_ms = min(_ahead_ms_min(each, renewed.ended_us) for each in self._stampers(renewed))
-        return passed_ms + max(0.0, max(each.ahead_ms for each in later) - lowest_ms)
+        return passed_ms + max(0.0, max(each.highest_ms for each in later) - lowest_ms)
 
     def _stampers(self, renewed: Sighting) -> list[Election]:
         """The leaders that may have stamped a renewal."""
@@ -65,4 +75,4 @@ class Elections:
 
 def _ahead_ms_min(election: Election, moment_us: int) -> float:
     """How far this leader's clock is ahead of true time at least, later on."""
-    return election.ahead_ms - (moment_us - election.moment_us) / 1000 * (1 - RATE_MIN)
+    return election.lowest_ms - (moment_us - election.moment_us) / 1000 * (1 - RATE_MIN)

@@ -52,7 +52,10 @@ class LeaseWorkload:
         ]
 
     def _elected(self, host: Host, term: Term) -> None:
-        self._elections.note(Election(self._world.timeline.now_us, term, host.clock.wall_ahead_ms))
+        assert host.replica is not None
+        voters = host.replica.raft.configuration.voters
+        aheads_ms = [self._world.hosts[voter].clock.wall_ahead_ms for voter in voters]
+        self._elections.note(Election.among(self._world.timeline.now_us, term, aheads_ms))
 
     def stop(self) -> None:
         for actor in (*self._owners, self._clock_setter, *self._watchers):
