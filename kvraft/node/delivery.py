@@ -52,6 +52,7 @@ from kvraft.node.delivery_stream import (
 )
 from kvraft.node.expiry import Proposer
 from kvraft.node.refusals import request_error
+from kvraft.node.sharing import Share
 from kvraft.v1 import message_pb2, user_data_pb2
 
 READER_TIMEOUT_MS = 60_000
@@ -88,6 +89,7 @@ class DeliveryHub:
         "_stalled",
         "_streams",
         "_under_way",
+        "share",
     )
 
     def __init__(self, replica: Proposer) -> None:
@@ -107,6 +109,8 @@ class DeliveryHub:
         self._under_way = 0
         """Proposals that are not answered."""
         self._is_shut = False
+        self.share = Share(NODE_ATTACHMENTS_MAX)
+        """Of attached devices."""
 
     @property
     def attachment_count(self) -> int:
@@ -223,6 +227,7 @@ class DeliveryHub:
         earlier = self._by_device.get(device)
         if earlier is not None:
             self._end(earlier, Reason.SESSION_SUPERSEDED, _ATTACHED_AGAIN, failed=True)
+        self.share.add(stream.connection)
         row = queues.find(self._replica.state, *device)
         attachment = Attachment(stream, order)
         attachment.ack_floor = attachment.position = attachment.delivered_seq = row.ack_floor
@@ -356,10 +361,9 @@ class DeliveryHub:
                 Reason.SESSION_SUPERSEDED,
                 "the epoch is not that of the device's session, which ended or was taken over; open another",
             )
-        if len(self._by_device) >= NODE_ATTACHMENTS_MAX and device not in self._by_device:
-            return Closed(
-                attachment_id, Reason.OVERLOADED, f"{NODE_ATTACHMENTS_MAX:,} devices are attached already"
-            )
+        if device not in self._by_device and not self.share.has_room(stream.connection):
+            message = self.share.refusal(stream.connection, "attached devices")
+            return Closed(attachment_id, Reason.OVERLOADED, message)
         return None
 
     def _registered(self, device: tuple[str, str]) -> int:
@@ -385,6 +389,7 @@ class DeliveryHub:
         """`failed`: it breaks off, which counts against the message that its receiver was at."""
         stream, device = attachment.stream, attachment.device
         del self._by_device[device]
+        self.share.give_back(stream.connection)
         del stream.attachments[attachment.order.attachment_id]
         stream.due.pop(attachment, None)
         if attachment.delayed:

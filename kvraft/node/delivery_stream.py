@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kvraft.errors import Reason, RequestError
+from kvraft.node.sharing import CONNECTION
 from kvraft.v1 import message_pb2
 
 if TYPE_CHECKING:
@@ -85,12 +86,22 @@ StreamEvent = Attached | Delivered | AckConfirmed | QueueEmpty | Closed | Comman
 class DeliveryStream:
     """The attachments of one receiver's stream."""
 
-    __slots__ = ("_hub", "_queue", "_queued_bytes", "attachments", "due", "has_ended", "on_ready")
+    __slots__ = (
+        "_hub",
+        "_queue",
+        "_queued_bytes",
+        "attachments",
+        "connection",
+        "due",
+        "has_ended",
+        "on_ready",
+    )
 
     def __init__(self, hub: DeliveryHub, on_ready: Callable[[], None]) -> None:
         self._hub = hub
         self._queue: deque[StreamEvent] = deque()
         self._queued_bytes = 0
+        self.connection = CONNECTION.get()
         self.attachments: dict[int, Attachment] = {}
         self.due: dict[Attachment, None] = {}
         """For which there may be something to send; in turn."""

@@ -12,10 +12,12 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from kvraft import errors
 from kvraft.errors import RequestError
 from kvraft.machine.results import Answer, Failed
 from kvraft.node.refusals import request_error
 from kvraft.node.replica import Replica
+from kvraft.node.sharing import CONNECTION, Share
 
 GATHER_S_PER_CALLER = 0.0003
 GATHER_S_MAX = 0.005
@@ -25,6 +27,8 @@ LONE_CALLERS = 2
 CROWD_HALF_LIFE_S = 0.2
 """How soon a crowd that has gone is forgotten. Most of a crowd is always on its way, its answers or its
 next requests in some buffer, so the largest number seen waiting lately tells its size best."""
+COMMAND_OVERHEAD_BYTES = 1_024
+"""What a command that waits costs beside its bytes, about."""
 
 
 class Node:
@@ -41,6 +45,8 @@ class Node:
         """How many callers are about."""
         self._crowd_seen = 0.0
         self._is_gathering = False
+        self._waiting = Share(self.replica.settings.waiting_bytes_max)
+        """Of the bytes of commands that are not answered."""
 
     @staticmethod
     def now_ms() -> int:
@@ -64,8 +70,12 @@ class Node:
         applied; also where the command was applied and refused. A caller that stops waiting takes nothing
         back."""
         done: asyncio.Future[Answer] = self._loop.create_future()
+        connection, size_bytes = CONNECTION.get(), len(command) + COMMAND_OVERHEAD_BYTES
+        if not self._waiting.take(connection, size_bytes):
+            raise errors.overloaded(self._waiting.refusal(connection, "bytes of commands that wait"))
 
         def on_answer(answer: Answer | RequestError) -> None:
+            self._waiting.give_back(connection, size_bytes)
             if done.done():
                 return
             if isinstance(answer, RequestError):

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from kvraft.errors import Reason, RequestError
+from kvraft.node.sharing import CONNECTION, Share
 from kvraft.node.watched_keys import Bounds, WatchedKeys
 from kvraft.storage.interfaces import Change, HistoryCompactedError, StateStore
 
@@ -150,14 +151,15 @@ class WatchHub:
         "_streams",
         "_waiting",
         "revision",
-        "watch_count",
+        "share",
     )
 
     def __init__(self, state: StateStore, revision: int) -> None:
         """`state`, whose history has begun, is at `revision`."""
         self._state = state
         self.revision = revision
-        self.watch_count = 0
+        self.share = Share(NODE_WATCHES_MAX)
+        """Of ranges that are watched."""
         self._live = WatchedKeys[Watch]()
         self._passing = WatchedKeys[Watch]()
         self._cursor = 0
@@ -239,14 +241,13 @@ class WatchHub:
         elif len(stream.watches) >= STREAM_WATCHES_MAX:
             refused = CancelReason.TOO_MANY_WATCHES
             message = f"a stream has at most {STREAM_WATCHES_MAX:,} watches; open another one"
-        elif self.watch_count + len(order.ranges) > NODE_WATCHES_MAX:
+        elif not self.share.take(stream.connection, len(order.ranges)):
             refused = CancelReason.TOO_MANY_WATCHES
-            message = f"a node serves at most {NODE_WATCHES_MAX:,} watches; use another node"
+            message = f"{self.share.refusal(stream.connection, 'watches')}; use another node"
         if refused is not None:
             stream.refuse(order.watch_id, refused, message, oldest_revision=oldest_revision)
             return
         watch = stream.watches[order.watch_id] = Watch(stream, order, position)
-        self.watch_count += len(order.ranges)
         stream.queue(Created(order.watch_id, revision))
         self._place(watch)
 
@@ -255,7 +256,7 @@ class WatchHub:
         resume_revision = self._resume_revision(watch)
         self._leave(watch)
         del watch.stream.watches[watch.order.watch_id]
-        self.watch_count -= len(watch.order.ranges)
+        self.share.give_back(watch.stream.connection, len(watch.order.ranges))
         watch.stream.queue(
             Canceled(
                 watch_id=watch.order.watch_id,
@@ -279,7 +280,7 @@ class WatchHub:
     def close(self, stream: WatchStream) -> None:
         for watch in stream.watches.values():
             self._leave(watch)
-            self.watch_count -= len(watch.order.ranges)
+            self.share.give_back(stream.connection, len(watch.order.ranges))
         stream.watches.clear()
         self._streams.pop(stream, None)
 
@@ -374,11 +375,21 @@ class WatchHub:
 class WatchStream:
     """The watches of one client's stream, and what is due to it."""
 
-    __slots__ = ("_hub", "_queue", "_queued_bytes", "has_ended", "on_ready", "parked", "watches")
+    __slots__ = (
+        "_hub",
+        "_queue",
+        "_queued_bytes",
+        "connection",
+        "has_ended",
+        "on_ready",
+        "parked",
+        "watches",
+    )
 
     def __init__(self, hub: WatchHub, on_ready: Callable[[], None]) -> None:
         self._hub = hub
         self.on_ready = on_ready
+        self.connection = CONNECTION.get()
         self.watches: dict[int, Watch] = {}
         self.parked: dict[Watch, None] = {}
         self._queue: deque[Delivery] = deque()

@@ -8,6 +8,7 @@ from kvraft import errors
 from kvraft.errors import RequestError
 from kvraft.node import delivery, delivery_stream
 from kvraft.node.delivery_stream import CommandRefused
+from kvraft.node.sharing import Share
 from kvraft.v1 import message_pb2, session_pb2
 from tests.unit.node.delivery_world import (
     BOB,
@@ -91,9 +92,10 @@ def test_a_number_is_used_once_at_a_time(world: World) -> None:
         bob.attach(LAPTOP, epoch=world.open_session(LAPTOP))
 
 
-def test_too_many_attachments_are_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "NODE_ATTACHMENTS_MAX", 1)
+def test_too_many_attachments_are_refused(world: World) -> None:
     bob = world.receiver()
+    world.hub.share = Share(2)
+    world.hub.share.add("")
     bob.attach(LAPTOP, epoch=world.open_session(LAPTOP), number=2)
     assert bob.ends() == ["OVERLOADED"]
 

@@ -348,9 +348,9 @@ def test_a_closed_stream_leaves_nothing_behind() -> None:
     stream = world.open_stream()
     for number in range(3):
         stream.create(WatchOrder(watch_id=number, bounds=EVERY_KEY, start_revision=number))
-    assert world.hub.watch_count == 3
+    assert world.hub.share.taken == 3
     stream.close()
-    assert world.hub.watch_count == 0
+    assert world.hub.share.taken == 0
     assert not world.hub.lags
     ready = world.ready
     world.write({b"a": b"2"})
