@@ -113,6 +113,8 @@ class Reason(Enum):
     """An acknowledgement names a number that no message of the queue has had yet."""
     TIME_NOT_AHEAD = "TIME_NOT_AHEAD"
     """By the cluster's time, a time that was given has passed, or is too far ahead."""
+    UNIMPLEMENTED = "UNIMPLEMENTED"
+    """There is no such method; the node may be older than the client, or the port another one."""
     INTERNAL = "INTERNAL"
     """A bug or a broken disk; the log of the node says more."""
 
@@ -212,6 +214,15 @@ def answer_too_large() -> RequestError:
         Reason.ANSWER_TOO_LARGE,
         "the write was applied, but what it answers is too large to be sent; read what it wrote, and ask for "
         "less next time",
+        applied="unknown",
+    )
+
+
+def answer_not_kept(why: str) -> RequestError:
+    return RequestError(
+        Reason.ANSWER_TOO_LARGE,
+        f"the write was applied or refused, but its answer was not kept: {why}; take the answers that wait, "
+        "then read what was written, or repeat it under its number",
         applied="unknown",
     )
 

@@ -11,6 +11,11 @@ CLIENT_MESSAGE_BYTES_MAX = (4 << 20) + (64 << 10)
 """Of one message from a client: the limit of a request and a margin, so that the limit's own error is
 what a client sees."""
 
+CONNECTION_STREAMS_MAX = 1_024
+METADATA_BYTES_MAX = 16 << 10
+"""Of the headers of a call; of those between once and twice this size the more are refused the larger they
+are."""
+
 _KEEPALIVE_MS = 10_000
 _KEEPALIVE_TIMEOUT_MS = 5_000
 
@@ -47,6 +52,10 @@ SERVER_OPTIONS: ChannelOptions = [
     # The port is shared with nobody: by default two processes may bind the same one and each gets half of
     # the connections.
     ("grpc.so_reuseport", 0),
+    # Of one connection. A client has a few streams, and as many calls as callers; gRPC holds more back.
+    ("grpc.max_concurrent_streams", CONNECTION_STREAMS_MAX),
+    ("grpc.max_metadata_size", METADATA_BYTES_MAX),
+    ("grpc.absolute_max_metadata_size", 2 * METADATA_BYTES_MAX),
     ("grpc.keepalive_time_ms", _KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", _KEEPALIVE_TIMEOUT_MS),
     ("grpc.keepalive_permit_without_calls", 1),

@@ -10,11 +10,11 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 from kvraft.node.node import Node
 from kvraft.rpc.client_service import ClientServicer
 from kvraft.rpc.cluster_service import ClusterServicer
+from kvraft.rpc.gate import Gate
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_service import KvServicer
 from kvraft.rpc.lease_service import LeaseServicer
 from kvraft.rpc.pipeline_service import PipelineServicer
-from kvraft.rpc.services import Services
 from kvraft.rpc.users.admin_service import AdminServicer
 from kvraft.rpc.users.contact_service import ContactServicer
 from kvraft.rpc.users.group_service import GroupServicer
@@ -41,23 +41,24 @@ class ClientPort:
         self, server: grpc.aio.Server, *, node: Node, headers: ResponseHeaders, cluster: ClusterServicer
     ) -> None:
         """Adds them; the server is not started yet."""
-        services = Services(server)
-        kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(node, headers), services)
-        client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(node, headers), services)
-        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(node, headers), services)
-        lease_pb2_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(node, headers), services)
-        session_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(node, headers), services)
-        contact_pb2_grpc.add_ContactServiceServicer_to_server(ContactServicer(node, headers), services)
-        group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(node, headers), services)
-        message_pb2_grpc.add_MessageServiceServicer_to_server(MessageServicer(node, headers), services)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(node, headers), services)
-        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(cluster, services)
-        self.service_names = tuple(services.names)
+        self.gate = Gate(server)
+        """Where its calls enter."""
+        kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(node, headers), self.gate)
+        client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(node, headers), self.gate)
+        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(node, headers), self.gate)
+        lease_pb2_grpc.add_LeaseServiceServicer_to_server(LeaseServicer(node, headers), self.gate)
+        session_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(node, headers), self.gate)
+        contact_pb2_grpc.add_ContactServiceServicer_to_server(ContactServicer(node, headers), self.gate)
+        group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(node, headers), self.gate)
+        message_pb2_grpc.add_MessageServiceServicer_to_server(MessageServicer(node, headers), self.gate)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(node, headers), self.gate)
+        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(cluster, self.gate)
+        self.service_names = tuple(self.gate.names)
         """kvraft's own, by full name."""
         self._health = health_aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, services)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.gate)
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
-            reflection.aio.ReflectionServicer((*services.names, reflection.SERVICE_NAME)), services
+            reflection.aio.ReflectionServicer((*self.gate.names, reflection.SERVICE_NAME)), self.gate
         )
 
     async def set_health(self, *, serving: bool) -> None:

@@ -70,6 +70,7 @@ CODES: dict[Reason, grpc.StatusCode] = {
     Reason.QUEUE_FULL: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.SEQ_NOT_GIVEN: grpc.StatusCode.INVALID_ARGUMENT,
     Reason.TIME_NOT_AHEAD: grpc.StatusCode.INVALID_ARGUMENT,
+    Reason.UNIMPLEMENTED: grpc.StatusCode.UNIMPLEMENTED,
     Reason.INTERNAL: grpc.StatusCode.INTERNAL,
 }
 """The code of each reason."""

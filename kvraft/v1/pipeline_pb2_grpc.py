@@ -49,7 +49,8 @@ class PipelineServiceServicer:
     def Pipeline(self, request_iterator, context):
         """Every request is answered by one response with its tag, in the order of completion.
         A node takes at most 64 requests of a stream at a time and reads no further until
-        some are answered (HTTP/2 flow control then holds the sender back). Errors that
+        some are answered (HTTP/2 flow control then holds the sender back), and begins none
+        while 4 MiB of answers wait to be taken. Errors that
         concern one request are in its response; the stream goes on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -12,6 +12,7 @@ import grpc.aio
 from kvraft.members import MemberAddresses
 from kvraft.rpc.client_service import ClientServicer
 from kvraft.rpc.cluster_service import ClusterServicer
+from kvraft.rpc.gate import Gate
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_service import KvServicer
 from kvraft.rpc.lease_service import LeaseServicer
@@ -59,9 +60,10 @@ class OneNode:
         """At one more address."""
         headers = ResponseHeaders(self.node, CLUSTER_ID)
         server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-        kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(self.node, headers), server)
-        client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(self.node, headers), server)
-        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(self.node, headers), server)
+        gate = Gate(server)
+        kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(self.node, headers), gate)
+        client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(self.node, headers), gate)
+        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(self.node, headers), gate)
         cluster = ClusterServicer(
             self.node,
             headers,
@@ -70,15 +72,15 @@ class OneNode:
             members=self.members,
             election_timeout_ms=600,
         )
-        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(cluster, server)
-        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(self.node, headers), server)
-        contact_pb2_grpc.add_ContactServiceServicer_to_server(ContactServicer(self.node, headers), server)
-        group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(self.node, headers), server)
-        message_pb2_grpc.add_MessageServiceServicer_to_server(MessageServicer(self.node, headers), server)
+        cluster_pb2_grpc.add_ClusterServiceServicer_to_server(cluster, gate)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(AdminServicer(self.node, headers), gate)
+        contact_pb2_grpc.add_ContactServiceServicer_to_server(ContactServicer(self.node, headers), gate)
+        group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(self.node, headers), gate)
+        message_pb2_grpc.add_MessageServiceServicer_to_server(MessageServicer(self.node, headers), gate)
         lease_pb2_grpc.add_LeaseServiceServicer_to_server(
-            LeaseServicer(self.node, headers, wall_ms=lambda: self.node.wall_ms), server
+            LeaseServicer(self.node, headers, wall_ms=lambda: self.node.wall_ms), gate
         )
-        session_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(self.node, headers), server)
+        session_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(self.node, headers), gate)
         self.addresses.append(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
         self.servers.append(server)
         await server.start()

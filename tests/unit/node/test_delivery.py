@@ -6,7 +6,7 @@ import pytest
 
 from kvraft import errors
 from kvraft.errors import RequestError
-from kvraft.node import delivery, delivery_stream
+from kvraft.node import delivery_stream
 from kvraft.node.delivery_stream import CommandRefused
 from kvraft.node.sharing import Share
 from kvraft.v1 import message_pb2, session_pb2

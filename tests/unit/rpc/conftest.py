@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from kvraft.members import loopback_members
 from kvraft.rpc.client_service import ClientServicer
 from kvraft.rpc.cluster_service import ClusterServicer
+from kvraft.rpc.gate import Gate
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_service import KvServicer
 from kvraft.rpc.lease_service import LeaseServicer
@@ -36,6 +37,9 @@ from kvraft.v1 import (
     session_pb2_grpc,
 )
 from tests.unit.rpc.fake_node import CLUSTER_ID, FakeNode
+from tests.unit.rpc.whole_port import port, runner
+
+__all__ = ["port", "runner"]
 
 MESSAGE_BYTES_MAX = (4 << 20) + (64 << 10)
 READER_TIMEOUT_S = 0.2
@@ -75,9 +79,14 @@ class Failed(Exception):
 class Service:
     """A client's hand on the services, and the node behind them."""
 
-    def __init__(self, runner: asyncio.Runner, node: FakeNode, channel: grpc.aio.Channel) -> None:
+    def __init__(
+        self, runner: asyncio.Runner, node: FakeNode, channel: grpc.aio.Channel, gate: Gate, address: str
+    ) -> None:
         self.runner = runner
         self.node = node
+        self.channel = channel
+        self.gate = gate
+        self.address = address
         self.kv = kv_pb2_grpc.KvServiceStub(channel)
         self.lease = lease_pb2_grpc.LeaseServiceStub(channel)
         self.cluster = cluster_pb2_grpc.ClusterServiceStub(channel)
@@ -108,30 +117,31 @@ class Service:
 def service() -> Iterator[Service]:
     with asyncio.Runner() as runner:
         node = FakeNode()
-        server, channel = runner.run(_serve(node))
-        yield Service(runner, node, channel)
+        server, channel, gate, address = runner.run(_serve(node))
+        yield Service(runner, node, channel, gate, address)
         runner.run(_stop(server, channel))
 
 
-async def _serve(node: FakeNode) -> tuple[grpc.aio.Server, grpc.aio.Channel]:
+async def _serve(node: FakeNode) -> tuple[grpc.aio.Server, grpc.aio.Channel, Gate, str]:
     headers = ResponseHeaders(node, CLUSTER_ID)
     server = grpc.aio.server(options=OPTIONS)
+    gate = Gate(server)
     kv_pb2_grpc.add_KvServiceServicer_to_server(
-        KvServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), server
+        KvServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), gate
     )
     lease_pb2_grpc.add_LeaseServiceServicer_to_server(
-        LeaseServicer(node, headers, wall_ms=lambda: node.wall_ms), server
+        LeaseServicer(node, headers, wall_ms=lambda: node.wall_ms), gate
     )
     admin_pb2_grpc.add_AdminServiceServicer_to_server(
-        AdminServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), server
+        AdminServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), gate
     )
-    contact_pb2_grpc.add_ContactServiceServicer_to_server(ContactServicer(node, headers), server)
-    group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(node, headers), server)
-    message_pb2_grpc.add_MessageServiceServicer_to_server(MessageServicer(node, headers), server)
-    session_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(node, headers), server)
-    client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(node, headers), server)
+    contact_pb2_grpc.add_ContactServiceServicer_to_server(ContactServicer(node, headers), gate)
+    group_pb2_grpc.add_GroupServiceServicer_to_server(GroupServicer(node, headers), gate)
+    message_pb2_grpc.add_MessageServiceServicer_to_server(MessageServicer(node, headers), gate)
+    session_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(node, headers), gate)
+    client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(node, headers), gate)
     pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(
-        PipelineServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), server
+        PipelineServicer(node, headers, reader_timeout_s=READER_TIMEOUT_S), gate
     )
     cluster_pb2_grpc.add_ClusterServiceServicer_to_server(
         ClusterServicer(
@@ -142,11 +152,12 @@ async def _serve(node: FakeNode) -> tuple[grpc.aio.Server, grpc.aio.Channel]:
             members=loopback_members(3, base_port=7001),
             election_timeout_ms=600,
         ),
-        server,
+        gate,
     )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    return server, grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=OPTIONS)
+    address = f"127.0.0.1:{port}"
+    return server, grpc.aio.insecure_channel(address, options=OPTIONS), gate, address
 
 
 async def _stop(server: grpc.aio.Server, channel: grpc.aio.Channel) -> None:

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 import pytest
 
-from kvraft.node import views
+from kvraft.node.sharing import Share
 from kvraft.v1 import command_pb2, common_pb2, kv_pb2
 from tests.unit.rpc.conftest import READER_TIMEOUT_S, Failed, Service
 from tests.unit.rpc.fake_node import FakeNode, put_rows
@@ -322,8 +322,8 @@ def test_a_stream_sees_no_later_write(service: Service) -> None:
     assert {kv.value for answer in answers for kv in answer.kvs} == {b"v"}
 
 
-def test_a_node_reads_a_limited_number_of_moments(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "VIEWS_MAX", 1)
+def test_a_node_reads_a_limited_number_of_moments(service: Service) -> None:
+    service.node.replica.views.share = Share(2)
     keys = put_rows(service.node, 60, value=b"v" * (1 << 20))
 
     async def read_two() -> list[kv_pb2.StreamRangeResponse]:

@@ -10,7 +10,7 @@ import pytest
 
 from kvraft import errors
 from kvraft.errors import no_leader
-from kvraft.rpc import pipeline_requests, pipeline_service
+from kvraft.rpc import outbox, pipeline_requests
 from kvraft.storage.errors import StorageError
 from kvraft.v1 import client_pb2, common_pb2, kv_pb2, pipeline_pb2
 from tests.unit.rpc.conftest import Failed, Service
@@ -240,7 +240,7 @@ def test_an_answer_that_does_not_fit_says_so(service: Service, monkeypatch: pyte
 def test_answers_come_as_they_are_ready_and_a_window_bounds_what_is_under_way(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline_service, "WINDOW", 3)
+    monkeypatch.setattr(outbox, "BATCHES_MAX", 3)
     gate, full = asyncio.Event(), asyncio.Event()
     waiting = 0
     fresh = service.node.fresh

@@ -13,6 +13,7 @@ from kvraft.errors import Reason, RequestError
 from kvraft.node import watching
 from kvraft.node.settings import NodeSettings
 from kvraft.rpc import watch_responses
+from kvraft.rpc.calls import Calls
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.watch_service import WatchService
 from kvraft.storage.errors import StorageError
@@ -287,10 +288,17 @@ class SlowReader:
         self.taken: asyncio.Queue[kv_pb2.WatchResponse] = asyncio.Queue()
         self.may_take = asyncio.Event()
         self.may_take.set()
+        Calls().enter(self)  # type: ignore[arg-type]
 
-    async def write(self, response: kv_pb2.WatchResponse) -> None:
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:1"
+
+    def add_done_callback(self, _: object) -> None:
+        """It has no end."""
+
+    async def write(self, response: bytes) -> None:
         await self.may_take.wait()
-        self.taken.put_nowait(response)
+        self.taken.put_nowait(kv_pb2.WatchResponse.FromString(response))
 
 
 async def _requests(*creates: dict[str, Any]) -> AsyncIterator[kv_pb2.WatchRequest]:
@@ -332,7 +340,7 @@ def test_a_stream_that_is_not_read_at_all_is_cut_off(service: Service) -> None:
         with pytest.raises(RequestError) as cut_off:
             await server.serve(_requests({"watch_id": 1}), reader)
         assert cut_off.value.reason is Reason.SLOW_READER
-        assert node.replica.watches.watch_count == 0
+        assert node.replica.watches.share.taken == 0
 
     service.runner.run(story())
 

@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from kvraft.machine.users import keys
-from kvraft.node import views
 from kvraft.node.erasures import ErasureProgress
+from kvraft.node.sharing import Share
 from kvraft.rpc.users import admin_service, page_tokens
 from kvraft.v1 import admin_pb2, command_pb2, user_data_pb2
 from tests.unit.rpc.conftest import Failed, Service
@@ -144,8 +144,8 @@ def test_every_row_of_the_user_is_in_an_export(alice: Service) -> None:
     assert sum(counts.values()) == len(rows) - len(indexes)
 
 
-def test_an_export_that_is_refused_is_not_audited(alice: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(views, "VIEWS_MAX", 0)
+def test_an_export_that_is_refused_is_not_audited(alice: Service) -> None:
+    alice.node.replica.views.share = Share(0)
     before = len(alice.node.log)
     with pytest.raises(Failed) as refused:
         alice.call(alice.admin.ExportUser, admin_pb2.ExportUserRequest(user_id="alice"))

@@ -12,7 +12,7 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
-from kvraft.node import queue_waiters
+from kvraft.node.sharing import Share
 from kvraft.rpc.users import pulling
 from kvraft.v1 import lease_pb2, lease_pb2_grpc, message_pb2, message_pb2_grpc, session_pb2, session_pb2_grpc
 from tests.fakes.one_node import OneNode, one_node
@@ -295,7 +295,7 @@ def test_a_stop_ends_streams_and_waiting_pulls() -> None:
         pull = message_pb2.PullMessagesRequest(user_id="bob", device_id="phone", wait={"seconds": 60})
         pulling_ = asyncio.ensure_future(world.messages.PullMessages(pull))
         waiters = world.node.replica.queue_waiters
-        while not waiters._count:
+        while not waiters.share.taken:
             await world.messages.GetQueue(message_pb2.GetQueueRequest(user_id="bob", device_id="phone"))
         world.node.replica.stopping = True
         world.node.replica.deliveries.shut_down()
@@ -306,16 +306,16 @@ def test_a_stop_ends_streams_and_waiting_pulls() -> None:
         with pytest.raises(grpc.aio.AioRpcError) as failed:
             await pulling_
         assert info(failed.value).reason == "SHUTTING_DOWN"
-        assert not waiters._count
+        assert not waiters.share.taken
 
     with_world(scenario)
 
 
 def test_pulls_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pulling, "RESPONSE_BYTES_MAX", 2_000)
-    monkeypatch.setattr(queue_waiters, "WAITERS_MAX", 0)
 
     async def scenario(world: World) -> None:
+        world.node.replica.queue_waiters.share = Share(0)
         await world.device("phone")
         wait = message_pb2.PullMessagesRequest(user_id="bob", device_id="phone", wait={"seconds": 1})
         for request, code in (

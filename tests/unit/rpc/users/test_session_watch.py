@@ -13,9 +13,10 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from kvraft.errors import Reason, RequestError
-from kvraft.node import watching
 from kvraft.node.settings import NodeSettings
+from kvraft.node.sharing import Share
 from kvraft.rpc import watch_responses
+from kvraft.rpc.calls import Calls
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.users.session_watch import SessionWatch
 from kvraft.storage.errors import StorageError
@@ -233,20 +234,20 @@ def test_a_node_that_stops_sends_its_callers_to_another(service: Service) -> Non
     told(service, story)
 
 
-def test_a_node_watches_a_limited_number_of_users(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watching, "NODE_WATCHES_MAX", 3)
+def test_a_node_watches_a_limited_number_of_users(service: Service) -> None:
+    service.node.replica.watches.share = Share(6)
 
     async def story(it: Story) -> None:
-        with pytest.raises(grpc.aio.AioRpcError, match="at most 3 watches"):
+        with pytest.raises(grpc.aio.AioRpcError, match="room for 6 watches"):
             await it.watch(user_ids=["a", "b", "c", "d"])
         code, info = await it.fails()
         assert (code, info.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
         await it.watch(user_ids=["a", "b", "c"])
-        assert service.node.replica.watches.watch_count == 3
+        assert service.node.replica.watches.share.taken == 3
 
     told(service, story)
     service.runner.run(asyncio.sleep(0.01))
-    assert service.node.replica.watches.watch_count == 0
+    assert service.node.replica.watches.share.taken == 0
 
 
 def test_a_disk_that_fails_under_the_history_stops_the_node(service: Service) -> None:
@@ -270,10 +271,17 @@ class Caller:
         self.taken: asyncio.Queue[session_pb2.WatchSessionsResponse] = asyncio.Queue()
         self.may_take = asyncio.Event()
         self.may_take.set()
+        Calls().enter(self)  # type: ignore[arg-type]
 
-    async def write(self, response: session_pb2.WatchSessionsResponse) -> None:
+    def peer(self) -> str:
+        return "ipv4:127.0.0.1:1"
+
+    def add_done_callback(self, _: object) -> None:
+        """It has no end."""
+
+    async def write(self, response: bytes) -> None:
         await self.may_take.wait()
-        self.taken.put_nowait(response)
+        self.taken.put_nowait(session_pb2.WatchSessionsResponse.FromString(response))
 
 
 def test_a_caller_that_does_not_read_is_told_so(service: Service) -> None:
@@ -289,7 +297,7 @@ def test_a_caller_that_does_not_read_is_told_so(service: Service) -> None:
         with pytest.raises(RequestError) as failed:
             await serving
         assert failed.value.reason is Reason.SLOW_CONSUMER
-        assert service.node.replica.watches.watch_count == 0
+        assert service.node.replica.watches.share.taken == 0
 
     told(service, story)
 
