@@ -86,6 +86,7 @@ class Gate(grpc.GenericRpcHandler):
                 await _abort(context, error)
             answer = encode(await behavior(request, context))
             if len(answer) > SMALL_ANSWER_BYTES and not call.hold(len(answer)):
+                del answer  # the exception that ends the call keeps this frame until the next collection
                 await _abort(context, _not_kept(call, reads_only=reads_only))
             return answer
 
