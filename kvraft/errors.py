@@ -202,6 +202,24 @@ def no_space() -> RequestError:
     )
 
 
+def no_space_for_log() -> RequestError:
+    return RequestError(
+        Reason.NO_SPACE,
+        "the disk has no room for anything, so no write is taken, not even a delete; nothing was applied; "
+        "free disk space, which something else may hold, and writes resume by themselves",
+        retry_after_ms=1000,
+    )
+
+
+def no_space_for_log_here() -> RequestError:
+    return RequestError(
+        Reason.NO_LEADER,
+        "the disk of this node has no room for anything, so it takes no write until there is some; nothing "
+        "was applied; try another node",
+        retry_after_ms=200,
+    )
+
+
 def revision_not_reached(min_revision: int, revision: int) -> RequestError:
     return RequestError(
         Reason.REVISION_NOT_REACHED,

@@ -245,11 +245,10 @@ class _Server:
             if has_leader is not serving:
                 serving = has_leader
                 await self._client_port.set_health(serving=serving)
-            free = self._directory.free_bytes()
-            no_space = free < self._config.disk_reserve_bytes
-            if no_space is not replica.no_space:
-                replica.no_space = no_space
-                logger.warning("disk space", free_bytes=free, writes_refused=no_space)
+            space, refused_before = self._directory.space(), replica.no_space
+            replica.upkeep.measured(space, self._config.disk_reserve_bytes)
+            if replica.no_space is not refused_before:
+                logger.warning("disk space", free_bytes=space.free_bytes, growth_refused=replica.no_space)
             self._role_changed.clear()
             await until_set(self._role_changed, WATCH_INTERVAL_S)
 

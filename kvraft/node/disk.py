@@ -1,33 +1,31 @@
 """The replica's disk, in threads: one writes the log, one flushes the state and tidies up.
 
-They are two so that a flush, which may take seconds, never delays the fsync that clients wait for.
+They are two so that a flush, which may take seconds, never delays the fsync that clients wait for. Where
+the disk is full a write is made again until there is room (`kvraft.node.worker`); `log_is_stalled` and
+`state_is_stalled` say so meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
-
-import structlog
 
 from kvraft.node.node import Node
 from kvraft.node.replica import Replica
 from kvraft.node.worker import Worker
 from kvraft.raft.types import Index
+from kvraft.storage.errors import ExhaustedError
 from kvraft.storage.interfaces import Cleaned, InstalledSnapshot, LogStorage, LogWrite, StateStore
 from kvraft.storage.state import (
     FIRST_GENERATION,
     LayeredState,
-    discard_replaced,
     discard_state,
     discard_superseded,
     open_received,
     state_beside,
 )
-
-_log = structlog.get_logger(__name__)
 
 
 class ThreadedDisk:
@@ -50,7 +48,6 @@ class ThreadedDisk:
         self._state_directory = state_directory
         self._tidying = 0
         """Jobs that are not done."""
-        self._lacks_room = False
         self._log_writer = Worker("kvraft-log", loop, on_failure)
         self._state_writer = Worker("kvraft-state", loop, on_failure)
         self._node: Node | None = None
@@ -63,19 +60,23 @@ class ThreadedDisk:
         self._log_writer.run(lambda: self._log.append(write), self._tell(Replica.log_written))
 
     def flush_state(self, state: StateStore) -> None:
-        self._state_writer.run(state.flush, self._tell(Replica.state_flushed))
+        self._state_writer.run(state.flush, self._tell(lambda replica: replica.upkeep.state_flushed()))
 
     def compact_log(self, base_index: Index) -> None:
-        self._log_writer.run(lambda: self._log.compact(base_index), self._tell(Replica.log_compacted))
+        self._log_writer.tidy_up(
+            lambda: self._log.compact(base_index), self._tell(lambda replica: replica.upkeep.log_compacted())
+        )
+
+    @property
+    def log_is_stalled(self) -> bool:
+        return self._log_writer.is_stalled
+
+    @property
+    def state_is_stalled(self) -> bool:
+        return self._state_writer.is_stalled
 
     def rewrite_state(self, cleaned: Cleaned) -> None:
-        statistics = os.statvfs(self._state_directory)
-        free_bytes = statistics.f_bavail * statistics.f_frsize
-        if free_bytes > self._state.disk_bytes:
-            self._state.begin_rewrite(lambda: state_beside(self._state_directory), cleaned)
-        elif not self._lacks_room:
-            _log.warning("no room to copy the state: what was erased stays in files", free_bytes=free_bytes)
-        self._lacks_room = self._state.rewrite is None
+        self._state.begin_rewrite(lambda: state_beside(self._state_directory), cleaned)
 
     def abandon_rewrite(self) -> None:
         rewrite = self._state.rewrite
@@ -84,12 +85,14 @@ class ThreadedDisk:
             self.discard_snapshot(rewrite.generation)
 
     def rebase_log(self, snapshot: InstalledSnapshot) -> None:
-        self._log_writer.run(lambda: self._log.rebase(snapshot), self._tell(Replica.log_rebased))
+        self._log_writer.run(
+            lambda: self._log.rebase(snapshot), self._tell(lambda replica: replica.upkeep.log_rebased())
+        )
 
     def exchange_state(self, generation: int, revision: int, time_ms: int) -> None:
         replaced, self._generation = self._generation, generation
         self._state.exchange(revision, time_ms)
-        self._tidy_up(lambda: discard_replaced(self._state_directory, replaced))
+        self._tidy_up(lambda: discard_state(self._state_directory, replaced))
 
     @property
     def is_tidy(self) -> bool:
@@ -102,7 +105,7 @@ class ThreadedDisk:
         replaced, self._generation = self._generation, generation
         self._tidy_up(lambda: discard_superseded(self._state_directory, generation))
         if replaced > generation:  # it was received while the one that is replaced was rewritten
-            self._tidy_up(lambda: discard_replaced(self._state_directory, replaced))
+            self._tidy_up(lambda: discard_state(self._state_directory, replaced))
         return self._state
 
     def discard_snapshot(self, generation: int) -> None:
@@ -110,11 +113,13 @@ class ThreadedDisk:
 
     def close(self, *, flush: bool) -> None:
         """Waits for what was begun, then closes log and state; with `flush`, nothing need be replayed at
-        the next start. Raises StorageError."""
+        the next start, if there is room. Raises StorageError."""
+        is_stalled = self.state_is_stalled
         self._log_writer.stop()
         self._state_writer.stop()
-        if flush and self._state.freeze():
-            self._state.flush()
+        if flush and not is_stalled and self._state.freeze():
+            with contextlib.suppress(ExhaustedError):
+                self._state.flush()
         self._log.close()
         self._state.close()
 
@@ -125,7 +130,7 @@ class ThreadedDisk:
             self._tidying -= 1
 
         self._tidying += 1
-        self._state_writer.run(job, done)
+        self._state_writer.tidy_up(job, done)
 
     def _tell(self, what: Callable[[Replica], None]) -> Callable[[None], None]:
         def told(_: None) -> None:

@@ -44,23 +44,32 @@ class Peers(Protocol):
 
 
 class Disk(Protocol):
-    """The own disk. A failure does not come back: it stops the node."""
+    """The own disk. A failure does not come back: it stops the node; for room it waits."""
+
+    @property
+    def log_is_stalled(self) -> bool:
+        """Whether the log takes nothing more until there is room."""
+        ...
+
+    @property
+    def state_is_stalled(self) -> bool:
+        """Whether the flush that was begun waits for room."""
+        ...
 
     def write_log(self, write: LogWrite) -> None:
         """Begins one durable write; ends with `Replica.log_written`. One at a time."""
         ...
 
     def flush_state(self, state: StateStore) -> None:
-        """Begins `state.flush()`; ends with `Replica.state_flushed`. One at a time."""
+        """Begins `state.flush()`; ends with `Upkeep.state_flushed`. One at a time."""
         ...
 
     def compact_log(self, base_index: Index) -> None:
-        """Begins dropping old segments; ends with `Replica.log_compacted`. One at a time."""
+        """Begins dropping old segments; ends with `Upkeep.log_compacted`. One at a time."""
         ...
 
     def rewrite_state(self, cleaned: Cleaned) -> None:
-        """Begins a copy of the state in new files; the flushes from now on make it. Does nothing where there
-        is no room for it."""
+        """Begins a copy of the state in new files; the flushes from now on make it."""
         ...
 
     def abandon_rewrite(self) -> None:
@@ -68,7 +77,7 @@ class Disk(Protocol):
         ...
 
     def rebase_log(self, snapshot: InstalledSnapshot) -> None:
-        """Begins `LogStorage.rebase`; ends with `Replica.log_rebased`. One at a time."""
+        """Begins `LogStorage.rebase`; ends with `Upkeep.log_rebased`. One at a time."""
         ...
 
     def exchange_state(self, generation: int, revision: int, time_ms: int) -> None:

@@ -20,7 +20,6 @@ from kvraft.machine.machine import BATCH_VERSION, Machine
 from kvraft.machine.snapshot_check import SnapshotCheck
 from kvraft.node.delivery import DeliveryHub
 from kvraft.node.divergence import DigestComparison
-from kvraft.node.erasures import ErasureProgress, Erasures, cleanable_revision
 from kvraft.node.expiry import Expiry
 from kvraft.node.forwarding import (
     ForwardAnswer,
@@ -39,12 +38,12 @@ from kvraft.node.proposals import OnAnswer, Proposals, Waiter
 from kvraft.node.queue_waiters import QueueWaiters
 from kvraft.node.reads import OnFresh, Reader, Reads
 from kvraft.node.settings import NodeSettings
+from kvraft.node.upkeep import OnInstalled, Upkeep
 from kvraft.node.views import Views
 from kvraft.node.watching import WatchHub
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.events import (
     CommitWanted,
-    Compacted,
     Event,
     Persisted,
     Propose,
@@ -60,13 +59,10 @@ from kvraft.raft.messages import HeartbeatResponse, InstallSnapshot, Message
 from kvraft.raft.raft import Raft
 from kvraft.raft.ready import Ready, Refusal, Role, RoleChange
 from kvraft.raft.settings import Settings
-from kvraft.raft.types import INDEX_MAX, TERM_MAX, Entry, EntryKind, Index, NodeId, SnapshotMetadata
+from kvraft.raft.types import INDEX_MAX, TERM_MAX, Entry, EntryKind, Index, NodeId
 from kvraft.storage.errors import CorruptionError
-from kvraft.storage.interfaces import Cleaned, InstalledSnapshot, LogStorage, LogWrite, StateStore
+from kvraft.storage.interfaces import InstalledSnapshot, LogStorage, LogWrite, StateStore
 from kvraft.v1 import command_pb2
-
-OnInstalled = Callable[[bool], None]
-"""Called once: whether the received snapshot became the state."""
 
 
 class SnapshotRefusedError(Copyable):
@@ -145,16 +141,16 @@ class Replica:
         self.digests = DigestComparison(settings.digests_kept)
         self._clock = LeaderClock(node_id, replicated_ms=self.machine.clock_ms, now_ms=now_ms)
         self._expiry = Expiry(now_ms)
-        self._erasures = Erasures(settings.erasure_delay_ms)
-        self._take_up_erasures()
+        self.wall_ms = self.machine.clock_ms
+        """Of the last turn."""
+        self.upkeep = Upkeep(self, log, disk, now_ms)
         self.no_space = False
-        """Set from outside: commands that grow the state are refused while it is true."""
+        """Commands that grow the state are refused while it is true."""
         self.stopping = False
         """Set from outside: no new requests are taken."""
         self._on_role_change = on_role_change
         self._peers = peers
         self._disk = disk
-        self._log = log
         self._inbox: deque[Event] = deque()
         self._told_clocks: list[HeartbeatResponse] = []
         self._forwarded: deque[tuple[NodeId, ForwardRequest]] = deque()
@@ -163,14 +159,6 @@ class Replica:
         self._asked_reads: dict[int, tuple[NodeId, int]] = {}
         self._next_write = PendingWrite()
         self._current_write: PendingWrite | None = None
-        self._staged: tuple[InstallSnapshot, int, OnInstalled] | None = None
-        self._installing: OnInstalled | None = None
-        self._flushing = False
-        self._rebasing: InstalledSnapshot | None = None
-        self._wall_ms = self.machine.clock_ms
-        """Of the last turn."""
-        self._flushed_ms = now_ms
-        self._compacting = False
         self._leaderless_since_ms: int | None = now_ms
         self._digest_due_ms = now_ms
         self._housekeeping_due_ms = now_ms
@@ -181,7 +169,9 @@ class Replica:
         """A client's write. `on_answer` is called once, now or in a later turn."""
         if self.stopping:
             on_answer(errors.shutting_down())
-        elif grows_state and self.no_space:
+        elif self.takes_no_writes:
+            on_answer(errors.no_space_for_log() if self.leads else errors.no_space_for_log_here())
+        elif grows_state and self.refuses_growth:
             on_answer(errors.no_space())
         else:
             self._expect_requests(now_ms)
@@ -236,12 +226,8 @@ class Replica:
 
     def receive_snapshot(self, message: InstallSnapshot, generation: int, on_installed: OnInstalled) -> None:
         """A whole snapshot lies beside the state as `generation`, durable and checked."""
-        if self._staged is not None or self._installing is not None or self._rebasing is not None:
-            self._disk.discard_snapshot(generation)
-            on_installed(False)
-            return
-        self._staged = (message, generation, on_installed)
-        self._inbox.append(Received(message))
+        if self.upkeep.stage(message, generation, on_installed):
+            self._inbox.append(Received(message))
 
     def receive_forwarded(self, follower: NodeId, request: ForwardRequest) -> None:
         """A follower asks on behalf of its clients."""
@@ -270,6 +256,10 @@ class Replica:
     def tell(self, event: Event) -> None:
         """Anything else the algorithm should know, such as `Unreachable`."""
         self._inbox.append(event)
+
+    def tell_first(self, event: Event) -> None:
+        """The same, before all that waits."""
+        self._inbox.appendleft(event)
 
     def transfer_leadership(self) -> None:
         """Hands over, if this node leads."""
@@ -303,60 +293,6 @@ class Replica:
             )
         )
 
-    def state_flushed(self) -> None:
-        """The frozen tables are in the state on disk."""
-        self.state.flush_done()
-        self._flushing = False
-        if self._may_rebase:
-            self._rebase()
-            return
-        droppable = min(self.state.flushed_index, self.raft.compactable_index)
-        base_index = self._log.plan_compaction(Index(droppable), self.settings.log_retained_bytes)
-        if base_index >= self.raft.first_log_index and not self._compacting:
-            self._compacting = True
-            # First of all: from now on nothing may ask for what is being dropped.
-            self._inbox.appendleft(Compacted(index=base_index))
-            self._disk.compact_log(base_index)
-
-    @property
-    def _may_rebase(self) -> bool:
-        """Whether the copy of the state may take its place, and the log begin anew after it."""
-        rewrite = self.state.rewrite
-        return (
-            rewrite is not None
-            and rewrite.is_complete
-            and self.state.flushed.index <= self.raft.compactable_index
-            and not self._compacting
-            and self._staged is None
-            and self._installing is None
-        )
-
-    def _rebase(self) -> None:
-        assert self.state.rewrite is not None
-        flushed = self.state.flushed
-        metadata = SnapshotMetadata(
-            index=flushed.index,
-            term=flushed.term,
-            configuration=Configuration(
-                tuple(map(NodeId, flushed.voters)), tuple(map(NodeId, flushed.learners))
-            ),
-        )
-        self._rebasing = InstalledSnapshot(metadata=metadata, generation=self.state.rewrite.generation)
-        # First of all: from now on nothing may ask for what is being dropped.
-        self._inbox.appendleft(Compacted(index=flushed.index))
-        self._disk.rebase_log(self._rebasing)
-
-    def log_rebased(self) -> None:
-        """The log says that the copy is the state: from here on it is."""
-        assert self._rebasing is not None
-        generation, self._rebasing = self._rebasing.generation, None
-        self._disk.exchange_state(generation, self.machine.revision, self._wall_ms)
-        self._take_up_erasures()
-
-    def log_compacted(self) -> None:
-        """The segments that were to go are gone."""
-        self._compacting = False
-
     def snapshot_sent(self, target: NodeId, *, succeeded: bool) -> None:
         """The transfer to this follower ended."""
         self._inbox.append(SnapshotReported(target=target, succeeded=succeeded))
@@ -383,6 +319,17 @@ class Replica:
         return self.state.memory_bytes < self.settings.memory_bytes_max
 
     @property
+    def takes_no_writes(self) -> bool:
+        """Whether there is no room for anything: the log takes no entry, or memory no more of what the disk
+        has no room for."""
+        return self._disk.log_is_stalled or (self._disk.state_is_stalled and not self._may_apply)
+
+    @property
+    def refuses_growth(self) -> bool:
+        """Whether commands that grow the state are refused."""
+        return self.no_space or self._disk.state_is_stalled
+
+    @property
     def leads(self) -> bool:
         return self.raft.role is Role.LEADER
 
@@ -394,7 +341,7 @@ class Replica:
         Storage errors, foreign formats and broken laws come out as exceptions: the node must stop.
         """
         raft = self.raft
-        self._wall_ms = wall_ms
+        self.wall_ms = wall_ms
         self._note_clocks(now_ms)
         while self._inbox:
             raft.step(self._inbox.popleft(), now_ms)
@@ -408,22 +355,23 @@ class Replica:
             self._pass_on_requests(now_ms, wall_ms)
         self._carry_out(raft.take_ready(may_apply=self._may_apply), now_ms)
         self._clock.follow(self.machine.clock_ms, now_ms)
-        self._rewrite_if_due(now_ms)
-        self._flush_if_due(now_ms)
+        self.upkeep.rewrite_if_due(now_ms, wall_ms)
+        self.upkeep.flush_if_due(now_ms)
         if now_ms >= self._housekeeping_due_ms:
             self._keep_house(now_ms)
 
     def _pass_on_requests(self, now_ms: int, wall_ms: int) -> None:
         """Gives the clients' commands and reads to whoever leads."""
+        if self.leads and self.takes_no_writes:
+            self._ask_own_reads(now_ms)
+            return
         if self.leads:
             stamp_ms = self._stamp_ms(now_ms, wall_ms)
             if stamp_ms is not None:
                 self._propose(now_ms, stamp_ms)
                 self._ask_own_reads(now_ms)
             return
-        while self._forwarded:
-            follower, request = self._forwarded.popleft()
-            self._refuse(follower, request, Reason.NO_LEADER)
+        self._refuse_forwarded()
         leader = self.raft.leader_id
         if leader is None:
             return
@@ -444,6 +392,11 @@ class Replica:
             if not self._peers.forward(leader, ForwardedRead(read_id=read_id)):
                 self.reads.refused(read_id)
 
+    def _refuse_forwarded(self) -> None:
+        while self._forwarded:
+            follower, request = self._forwarded.popleft()
+            self._refuse(follower, request, Reason.NO_LEADER)
+
     def _stamp_ms(self, now_ms: int, wall_ms: int) -> int | None:
         return self._clock.read(self.raft.term, self.raft.configuration, now_ms=now_ms, wall_ms=wall_ms)
 
@@ -458,13 +411,13 @@ class Replica:
         """By how many milliseconds the clocks of voters are off, where that is too much; on the leader."""
         if not self.leads:
             return {}
-        return self._clock.skews(self.raft.configuration, now_ms=now_ms, wall_ms=self._wall_ms)
+        return self._clock.skews(self.raft.configuration, now_ms=now_ms, wall_ms=self.wall_ms)
 
     def time_ahead_ms(self, now_ms: int) -> int:
         """By how much replicated time is ahead of the voters' clocks; on the leader."""
         if not self.leads:
             return 0
-        return self._clock.replicated_ahead_ms(self.raft.configuration, now_ms=now_ms, wall_ms=self._wall_ms)
+        return self._clock.replicated_ahead_ms(self.raft.configuration, now_ms=now_ms, wall_ms=self.wall_ms)
 
     def _propose(self, now_ms: int, stamp_ms: int) -> None:
         """Turns everything that waits into as few entries as the limits let."""
@@ -475,7 +428,7 @@ class Replica:
                 self._ask_read(follower, request.read_id, now_ms)
             elif request.term != self.raft.term:
                 self._refuse(follower, request, Reason.NO_LEADER)
-            elif request.grows_state and self.no_space:
+            elif request.grows_state and self.refuses_growth:
                 self._refuse(follower, request, Reason.NO_SPACE)
             else:
                 batch = self._add_to(batch, follower, request.group_id, request.commands, now_ms)
@@ -541,20 +494,14 @@ class Replica:
     def _send_all(self, messages: tuple[Message, ...] | list[Message]) -> None:
         for message in messages:
             if isinstance(message, HeartbeatResponse):
-                self._peers.send(replace(message, wall_ms=self._wall_ms))
+                self._peers.send(replace(message, wall_ms=self.wall_ms))
             else:
                 self._peers.send(message)
 
     def _collect_write(self, ready: Ready) -> None:
-        if self._staged is not None:
-            message, generation, on_installed = self._staged
-            self._staged = None
-            if ready.install_snapshot == message.snapshot:
-                self._installing = on_installed
-                self._next_write.install(InstalledSnapshot(metadata=message.snapshot, generation=generation))
-            else:
-                self._disk.discard_snapshot(generation)
-                on_installed(False)
+        snapshot = self.upkeep.unstage(ready.install_snapshot)
+        if snapshot is not None:
+            self._next_write.install(snapshot)
         self._next_write.add(ready)
 
     def _start_write(self) -> None:
@@ -562,7 +509,7 @@ class Replica:
         flush: a snapshot then waits, and what depends on it."""
         if self._current_write is not None:
             return
-        if self._flushing and self._next_write.snapshot is not None:
+        if self.upkeep.holds_back_snapshot and self._next_write.snapshot is not None:
             write = self._next_write.take_hard_state()
         else:
             write, self._next_write = self._next_write, PendingWrite()
@@ -615,7 +562,7 @@ class Replica:
             self.deliveries.publish(self.machine.touched)
             self.queue_waiters.wake(self.machine.touched.queues)
             if self.machine.touched.erased:
-                self._erasures.applied(self.machine.revision, self.machine.clock_ms)
+                self.upkeep.erasures.applied(self.machine.revision, self.machine.clock_ms)
             for group in groups:
                 if group.origin_id == self.node_id:
                     self.proposals.applied(group.group_id, group.answers)
@@ -629,70 +576,28 @@ class Replica:
         self.machine = Machine(self.state)
         self.state.history.begin(self.machine.revision, self.settings.history_limits)
         self.watches.replace_state(self.state, self.machine.revision)
-        self._take_up_erasures()
         self.queue_waiters.wake_all()
         self.proposals.skipped()
         self._inbox.append(SnapshotInstalled(index=snapshot.metadata.index))
-        on_installed, self._installing = self._installing, None
-        assert on_installed is not None
-        on_installed(True)
+        self.upkeep.installed()
 
     def _keep_house(self, now_ms: int) -> None:
-        """What is due now and then: timeouts of waiting clients, the digest report."""
+        """What is due now and then: timeouts of waiting clients, the digest report, and that a leader which
+        can write nothing lets another one lead."""
         idle = self.proposals.in_flight == 0 and self.reads.in_flight == 0
         self._housekeeping_due_ms = now_ms + (500 if idle else 100)
         since_ms = self._leaderless_since_ms
         leaderless_ms = 0 if since_ms is None else now_ms - since_ms
         self.proposals.expire(now_ms, leaderless_ms)
         self.reads.expire(now_ms, leaderless_ms, self.machine.revision)
+        if self.leads and self.takes_no_writes:
+            self._refuse_forwarded()
+            self.transfer_leadership()
         leader = self.raft.leader_id
         if leader is not None and leader != self.node_id and now_ms >= self._digest_due_ms:
             self._digest_due_ms = now_ms + self.settings.digest_interval_ms
             applied = self.state.applied
             self._peers.report_digest(leader, applied.index, applied.digest)
-
-    def _take_up_erasures(self) -> None:
-        """The state is another one, or in other files. New ones hold nothing that was erased before."""
-        revision = cleanable_revision(self.state, self.machine.revision)
-        self.state.begin_cleaned(Cleaned(revision=revision, time_ms=self.machine.clock_ms))
-        self._erasures.begin(self.state)
-
-    def _rewrite_if_due(self, now_ms: int) -> None:
-        """What was erased is to leave the files. Without space that waits."""
-        if self._flushing or self._installing is not None or self._rebasing is not None:
-            return
-        if self.state.rewrite is not None:
-            if self.no_space:
-                self._disk.abandon_rewrite()
-        elif not self.no_space:
-            time_ms = max(self._wall_ms, self.machine.clock_ms)
-            if self._erasures.are_due(self.state, now_ms, time_ms):
-                revision = cleanable_revision(self.state, self.machine.revision)
-                self._disk.rewrite_state(Cleaned(revision=revision, time_ms=time_ms))
-
-    def erasure(self, erasure_id: int) -> ErasureProgress:
-        """How far this node has come with an erasure, which is named by its revision."""
-        cleaned = self.state.cleaned
-        is_copied = cleaned.revision >= erasure_id
-        log_clean, state_clean = is_copied and self._log.is_tidy, is_copied and self._disk.is_tidy
-        return ErasureProgress(
-            applied=self.machine.revision >= erasure_id,
-            log_clean=log_clean,
-            state_clean=state_clean,
-            clean_ms=cleaned.time_ms if log_clean and state_clean else None,
-        )
-
-    def _flush_if_due(self, now_ms: int) -> None:
-        settings = self.settings
-        due = (
-            now_ms - self._flushed_ms >= settings.flush_interval_ms
-            or self.state.memory_bytes >= settings.flush_bytes
-        )
-        if due and not self._flushing and self._installing is None and self._rebasing is None:
-            self._flushed_ms = now_ms
-            if self.state.freeze():
-                self._flushing = True
-                self._disk.flush_state(self.state)
 
 
 class _Batch:

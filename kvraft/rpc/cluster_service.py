@@ -120,7 +120,14 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
 
     def _alarms(self) -> Iterator[cluster_pb2.Alarm]:
         replica = self._node.replica
-        if replica.no_space:
+        if replica.takes_no_writes:
+            yield cluster_pb2.Alarm(
+                kind=cluster_pb2.ALARM_KIND_NO_SPACE,
+                member_id=replica.node_id,
+                message="the disk has no room for anything, so that this node takes no writes, not even "
+                "deletes; free disk space, which something else may hold, and it goes on by itself",
+            )
+        elif replica.refuses_growth:
             yield cluster_pb2.Alarm(
                 kind=cluster_pb2.ALARM_KIND_NO_SPACE,
                 member_id=replica.node_id,

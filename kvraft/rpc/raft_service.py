@@ -24,7 +24,7 @@ from kvraft.rpc.convert import PeerProtocolError
 from kvraft.rpc.forwarded_commands import check_commands
 from kvraft.rpc.peers import PeerNetwork
 from kvraft.rpc.streams import ACCEPTED, InboundStream
-from kvraft.storage.errors import StorageError
+from kvraft.storage.errors import ExhaustedError, StorageError
 from kvraft.storage.interfaces import SnapshotReceiver
 from kvraft.v1 import raft_pb2, raft_pb2_grpc
 
@@ -129,6 +129,9 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
             generation = await self._receiving
         except PeerProtocolError as error:
             await self._refuse_peer(message.sender, f"sends a snapshot that cannot be: {error}", context)
+        except ExhaustedError as error:
+            logger.warning("no room for a snapshot; it will be sent again", error=str(error))
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "the disk of this node is full")
         except StorageError as error:
             self._node.fail(error)
             await context.abort(grpc.StatusCode.UNAVAILABLE, "the disk of this node failed")

@@ -13,17 +13,21 @@ votes, and is refused.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
 
 from kvraft.storage.errors import DataDirectoryError
+from kvraft.storage.interfaces import DiskSpace
 
 FORMAT_VERSION = 2
 """1 was never released: it kept the history in LMDB."""
 _LOCK = "LOCK"
 _FORMAT = "FORMAT"
 _FORMAT_TEMPORARY = "FORMAT.tmp"
+_OWNER_BYTES = 32
+"""Of LOCK: always as many, so that it is written over and needs no room."""
 _FOREIGN_ALLOWED = {_LOCK, _FORMAT_TEMPORARY, "lost+found"}
 """What an empty file system, or a first start that was cut short, may have left."""
 
@@ -79,10 +83,13 @@ class DataDirectory:
         """Whether a node lives here: its log has been created."""
         return any(self.log_directory.glob("[0-9a-f]" * 16 + ".log"))
 
-    def free_bytes(self) -> int:
-        """What an unprivileged process may still write here. Raises OSError."""
+    def space(self) -> DiskSpace:
+        """How much room its file system has. Raises OSError."""
         statistics = os.statvfs(self.path)
-        return statistics.f_bavail * statistics.f_frsize
+        return DiskSpace(
+            total_bytes=statistics.f_blocks * statistics.f_frsize,
+            free_bytes=statistics.f_bavail * statistics.f_frsize,
+        )
 
     def close(self) -> None:
         """Lets another process have the directory."""
@@ -115,14 +122,14 @@ def _lock(path: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.pread(descriptor, 32, 0).decode(errors="replace").strip()
+        owner = os.pread(descriptor, _OWNER_BYTES, 0).decode(errors="replace").strip()
         os.close(descriptor)
         raise DataDirectoryError(
             f"the data directory {path} is in use by process {owner or 'unknown'}; stop it first, or "
             "give this node a directory of its own"
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    with contextlib.suppress(OSError):  # on a full disk as well: whose it is the lock alone decides
+        os.pwrite(descriptor, f"{os.getpid()}\n".ljust(_OWNER_BYTES).encode(), 0)
     return descriptor
 
 

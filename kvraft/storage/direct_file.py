@@ -63,7 +63,7 @@ class DirectFile:
 
     def write(self, offset: int, *pieces: bytes) -> None:
         """One system call. Up to the next multiple of 4096 zeros follow. Raises OSError; what reached the
-        disk is unknown then, and nothing may be written any more."""
+        disk is unknown then, and nothing may be written any more but the same at the same place."""
         before = offset % PAGE_BYTES
         begin, end = offset - before, before + sum(map(len, pieces))
         size_bytes = end + -end % PAGE_BYTES
@@ -77,8 +77,11 @@ class DirectFile:
         buffer[end:size_bytes] = bytes(size_bytes - end)
         with memoryview(buffer) as pages:
             written = os.pwrite(self._descriptor, pages[:size_bytes], begin)
-        if written != size_bytes:
-            raise OSError(f"{self._path}: only {written} of {size_bytes} bytes were written")
+            if written < size_bytes:  # perhaps the disk became full on the way: the next call says so
+                whole = written - written % PAGE_BYTES
+                written = whole + os.pwrite(self._descriptor, pages[whole:size_bytes], begin + whole)
+        if written < size_bytes:
+            raise OSError(errno.EIO, f"only {written} of {size_bytes} bytes were written", str(self._path))
         self._end = begin + end
         self._last_page = buffer[end - end % PAGE_BYTES : end]
 

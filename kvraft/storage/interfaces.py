@@ -73,8 +73,9 @@ class LogStorage(Protocol):
     def recovered(self) -> RecoveredLog: ...
 
     def append(self, write: LogWrite) -> None:
-        """Makes `write` durable: one synchronous write. Raises StorageError; the log is then
-        dead and takes no more writes."""
+        """Makes `write` durable: one synchronous write. Raises ExhaustedError, after which the same write
+        must be tried again before any other, and StorageError: the log is then dead and takes no more
+        writes."""
         ...
 
     def entries(self, first: Index, last: Index, bytes_max: int) -> list[Entry]:
@@ -171,6 +172,26 @@ class HistoryExtent:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskSpace:
+    """What a file system says."""
+
+    total_bytes: int
+    free_bytes: int
+    """For an unprivileged process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateUsage:
+    """What a state takes on the disk, in bytes."""
+
+    rows_bytes: int
+    """What a copy of it would take."""
+    reusable_bytes: int
+    """Of pages that are free, in files that never become smaller: new rows go there first."""
+    history_bytes: int
+
+
 class History(Protocol):
     """What changed that can be watched, by revision, as far back as it is kept by this node alone."""
 
@@ -181,6 +202,11 @@ class History(Protocol):
 
     def record(self, revisions: Sequence[tuple[int, Sequence[Change]]], clock_ms: int) -> None:
         """What an entry changed, by revision, ascending, at this replicated time. The bytes are shared."""
+        ...
+
+    def limit_bytes(self, bytes_max: int) -> None:
+        """From the next flush on it takes no more than this on disk, nor than its limits say. With 0 nothing
+        of what is flushed is written or kept."""
         ...
 
     @property
@@ -200,6 +226,11 @@ class StateRewrite(Protocol):
     @property
     def is_complete(self) -> bool:
         """Whether it holds what is flushed."""
+        ...
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether there was no room to go on: it is to be abandoned."""
         ...
 
 
@@ -276,15 +307,22 @@ class StateStore(StateTransaction, Protocol):
         """Bytes of the pages in use on disk."""
         ...
 
+    @property
+    def usage(self) -> StateUsage:
+        """What it takes on the disk. Raises StorageError."""
+        ...
+
     def view(self) -> StateView: ...
 
-    def freeze(self) -> bool:
-        """Closes the active table so that `flush` can write it. False: nothing to flush."""
+    def freeze(self, *, trims_history: bool = False) -> bool:
+        """Closes the active table so that `flush` can write it. False: nothing to flush. With
+        `trims_history` there always is: what the history may not keep."""
         ...
 
     def flush(self) -> None:
         """Writes the frozen tables in one transaction with their applied index. The one method
-        for another thread. Raises StorageError."""
+        for another thread. Raises StorageError; after ExhaustedError it may be called again, and does without
+        the history."""
         ...
 
     def flush_done(self) -> None:

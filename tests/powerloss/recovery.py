@@ -157,17 +157,19 @@ class _Disk:
         while self._ended:
             self._ended.popleft()(replica)
 
+    log_is_stalled = state_is_stalled = False
+
     def write_log(self, write: LogWrite) -> None:
         self._log.append(write)
         self._ended.append(Replica.log_written)
 
     def flush_state(self, state: StateStore) -> None:
         state.flush()
-        self._ended.append(Replica.state_flushed)
+        self._ended.append(lambda replica: replica.upkeep.state_flushed())
 
     def compact_log(self, base_index: Index) -> None:
         self._log.compact(base_index)
-        self._ended.append(Replica.log_compacted)
+        self._ended.append(lambda replica: replica.upkeep.log_compacted())
 
     def open_state(self, generation: int) -> StateStore:
         raise AssertionError(f"nobody sent snapshot {generation}")

@@ -29,6 +29,9 @@ from kvraft.storage.state import FIRST_GENERATION, LayeredState, MemoryEngine, R
 from tests.sim.report import Report
 from tests.sim.timeline import MS_US, Timeline
 
+NEED_ROOM = frozenset({"flush", "log write", "rebase"})
+"""What waits on a full disk. Everything else makes room."""
+
 
 class Process(Protocol):
     """What a disk needs of the process that uses it."""
@@ -54,13 +57,15 @@ class _Job:
 class _Queue:
     """Jobs in order, one at a time."""
 
-    __slots__ = ("disk", "is_effected", "jobs")
+    __slots__ = ("disk", "is_effected", "is_stalled", "jobs")
 
     def __init__(self, disk: SimulatedDisk) -> None:
         self.disk = disk
         self.jobs: deque[_Job] = deque()
         self.is_effected = False
         """Whether the first job has reached the disk, but the process has not heard of it."""
+        self.is_stalled = False
+        """Whether the first job waits for room."""
 
     def run(self, job: _Job) -> None:
         self.jobs.append(job)
@@ -81,6 +86,11 @@ class _Queue:
         disk = self.disk
         if not self.jobs or self.jobs[0] is not job or self.is_effected:
             return  # the process died meanwhile, or the disk was healed
+        self.is_stalled = disk.is_full and job.kind in NEED_ROOM
+        if self.is_stalled:
+            disk.report.events[f"{job.kind} waited for room"] += 1
+            disk.timeline.after(500 * MS_US, self._end, job)
+            return
         if disk.is_hung:
             disk.timeline.after(50 * MS_US, self._end, job)
             return
@@ -113,6 +123,7 @@ class _Queue:
             else:
                 self.disk.report.fault(f"crash lost a {job.kind}", self.disk.name)
             self.jobs.clear()
+        self.is_stalled = False
 
 
 class SimulatedDisk:
@@ -144,6 +155,7 @@ class SimulatedDisk:
         self.slowness = self.flush_slowness = 1.0
         self.is_hung = False
         self.is_failing = False
+        self.is_full = False
 
     # --- a process begins and ends ------------------------------------------------------------
 
@@ -168,7 +180,7 @@ class SimulatedDisk:
     def heal(self) -> None:
         """Quick and faultless from now on, also for what is under way."""
         self.slowness = self.flush_slowness = 1.0
-        self.is_hung = self.is_failing = False
+        self.is_hung = self.is_failing = self.is_full = False
         self._log_queue.hurry()
         self._state_queue.hurry()
 
@@ -187,10 +199,10 @@ class SimulatedDisk:
         self._run(self._log_queue, "log write", lambda: self.log.append(write), "log_written")
 
     def compact_log(self, base_index: Index) -> None:
-        self._run(self._log_queue, "compaction", lambda: self.log.compact(base_index), "log_compacted")
+        self._run(self._log_queue, "compaction", lambda: self.log.compact(base_index), "upkeep.log_compacted")
 
     def flush_state(self, state: StateStore) -> None:
-        self._run(self._state_queue, "flush", state.flush, "state_flushed")
+        self._run(self._state_queue, "flush", state.flush, "upkeep.state_flushed")
 
     def rewrite_state(self, cleaned: Cleaned) -> None:
         assert self._state is not None
@@ -208,7 +220,7 @@ class SimulatedDisk:
             self._discard(rewrite.generation)
 
     def rebase_log(self, snapshot: InstalledSnapshot) -> None:
-        self._run(self._log_queue, "rebase", lambda: self.log.rebase(snapshot), "log_rebased")
+        self._run(self._log_queue, "rebase", lambda: self.log.rebase(snapshot), "upkeep.log_rebased")
 
     def exchange_state(self, generation: int, revision: int, time_ms: int) -> None:
         assert self._state is not None
@@ -216,6 +228,14 @@ class SimulatedDisk:
         replaced, self.generation = self.generation, generation
         self._run(self._state_queue, "discard", lambda: self._discard(replaced), None)
         self.report.events["state rewritten"] += 1
+
+    @property
+    def log_is_stalled(self) -> bool:
+        return self._log_queue.is_stalled
+
+    @property
+    def state_is_stalled(self) -> bool:
+        return self._state_queue.is_stalled
 
     @property
     def is_tidy(self) -> bool:

@@ -10,6 +10,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 
 from kvraft.errors import RequestError
 from kvraft.node.forwarding import ForwardAnswer, ForwardedGroup, ForwardedRead, ForwardRequest
@@ -296,7 +297,7 @@ class Host:
         replica = self.replica
         assert replica is not None
         try:
-            getattr(replica, what)()
+            attrgetter(what)(replica)()
         except Killed:
             self.crash("in a turn")
             return
@@ -372,6 +373,14 @@ class Host:
 
     def exchange_state(self, generation: int, revision: int, time_ms: int) -> None:
         self.disk.exchange_state(generation, revision, time_ms)
+
+    @property
+    def log_is_stalled(self) -> bool:
+        return self.disk.log_is_stalled
+
+    @property
+    def state_is_stalled(self) -> bool:
+        return self.disk.state_is_stalled
 
     @property
     def is_tidy(self) -> bool:

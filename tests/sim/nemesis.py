@@ -47,6 +47,7 @@ class Nemesis:
             self._slow_disk,
             self._hung_disk,
             self._failing_disk,
+            self._full_disk,
             self._set_clock,
             self._hand_over,
             self._hand_over_unheard,
@@ -366,6 +367,19 @@ class Nemesis:
             disk.is_hung = False
 
         self._for_a_while(undo, 100, 8_000)
+
+    def _full_disk(self) -> None:
+        """Of one node, or of all."""
+        hosts = self._hosts if self._chance.random() < 0.3 else [self._victim()]
+        self._world.report.fault("full disk", [host.name for host in hosts])
+        for host in hosts:
+            host.disk.is_full = True
+
+        def undo() -> None:
+            for host in hosts:
+                host.disk.is_full = False
+
+        self._for_a_while(undo, 100, 6_000)
 
     def _failing_disk(self) -> None:
         self._victim().disk.is_failing = True

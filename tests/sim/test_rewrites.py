@@ -29,7 +29,7 @@ class Rewriting(Simulation):
         def again() -> None:
             for host in self.world.hosts.values():
                 if host.replica is not None and not host.is_paused and chance.random() < 0.5:
-                    host.replica._erasures.applied(host.replica.machine.revision, 0)
+                    host.replica.upkeep.erasures.applied(host.replica.machine.revision, 0)
             self.timeline.after(chance.randrange(1_500) * MS_US, again)
 
         again()

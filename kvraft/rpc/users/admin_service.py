@@ -85,7 +85,7 @@ class AdminServicer(UserService, admin_pb2_grpc.AdminServiceServicer):
     ) -> admin_pb2.GetErasureResponse:
         if not request.erasure_id:
             raise invalid("erasure_id", "is 0, which names no erasure: there was nothing to erase")
-        progress = self._node.replica.erasure(request.erasure_id)
+        progress = self._node.replica.upkeep.erasure(request.erasure_id)
         response = admin_pb2.GetErasureResponse(
             header=self._header(),
             applied=progress.applied,

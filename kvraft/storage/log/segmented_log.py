@@ -1,7 +1,9 @@
 """The log as the node knows it: append, read back, compact.
 
-One append is one record and one synchronous write. The next append starts after that, so a valid
-record proves that all before it were durable; recovery rests on this.
+One append is one record and one synchronous write. The next append starts after that, so a valid record
+proves that all before it were durable; recovery rests on this. Where the disk is full the same append is
+tried again, which writes the same bytes at the same place: whatever the failed one has left is written
+over.
 
 A segment is begun aside: zero-filled, its first record written, fsynced, and only then renamed to its
 name. So whatever bears the name of a segment begins with an intact record, and one that does not has
@@ -11,6 +13,7 @@ hard state, the installed snapshot and the last entry, so that all older segment
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import threading
@@ -22,7 +25,13 @@ from pathlib import Path
 from kvraft.raft.types import Entry, HardState, Index, Term
 from kvraft.storage.data_directory import create_directory, fsync_directory
 from kvraft.storage.direct_file import PAGE_BYTES, DirectFile
-from kvraft.storage.errors import DataDirectoryError, StorageError
+from kvraft.storage.errors import (
+    DataDirectoryError,
+    ExhaustedError,
+    StorageError,
+    is_exhaustion,
+    storage_error,
+)
 from kvraft.storage.interfaces import Identity, InstalledSnapshot, LogWrite, RecoveredLog
 from kvraft.storage.log.contents import (
     MalformedContentsError,
@@ -58,6 +67,7 @@ class SegmentedLog:
         "_end_offset",
         "_failure",
         "_held",
+        "_is_fresh",
         "_lock",
         "_next_sequence",
         "_recovered",
@@ -80,6 +90,8 @@ class SegmentedLog:
         self._next_sequence = recovery.next_sequence
         self._chain = recovery.chain
         self._end_offset = recovery.end_offset
+        self._is_fresh = False
+        """Whether the active segment has no record but its first one."""
         self._failure: str | None = None
         self._spares = Spares(directory, segment_bytes)
         self._spare_due_offset = held.segments[-1].size_bytes // 2
@@ -175,7 +187,7 @@ class SegmentedLog:
         try:
             needed_bytes = record_bytes(len(contents))
             # What a snapshot leaves behind must not stay in the file that goes on.
-            is_new_beginning = write.installed_snapshot is not None
+            is_new_beginning = write.installed_snapshot is not None and not self._is_fresh
             if is_new_beginning or self._end_offset + needed_bytes > self._held.segments[-1].size_bytes:
                 self._roll(needed_bytes)
             offset = self._end_offset
@@ -189,12 +201,18 @@ class SegmentedLog:
             active = self._held.segments[-1]
             active.write(record, offset)
         except OSError as error:
+            if is_exhaustion(error):
+                raise ExhaustedError(
+                    f"the log in {self._directory} cannot be written: {error}. It is tried again until "
+                    "there is room"
+                ) from error
             self._failure = (
                 f"a write of the log in {self._directory} failed: {error}. What reached the disk is unknown, "
                 "so nothing is written any more until a restart reads it back: check disk and file "
                 "system, then start the node again"
             )
             raise StorageError(self._failure) from error
+        self._is_fresh = False
         self._chain = chain
         self._next_sequence += 1
         self._end_offset = offset + len(record)
@@ -281,7 +299,7 @@ class SegmentedLog:
         contents, size_bytes = _encode_with_room(start, needed_bytes)
         next_path = self._directory / NEXT_NAME
         if size_bytes != self._segment_bytes or not self._spares.take(next_path):
-            fill_with_zeros(next_path, size_bytes)
+            _fill_next(next_path, size_bytes)
         sequence = self._next_sequence
         record, chain = encode_record(
             Kind.SEGMENT_START, contents, sequence=sequence, previous_chain=self._chain, offset=0
@@ -290,6 +308,7 @@ class SegmentedLog:
         self._chain = chain
         self._next_sequence += 1
         self._end_offset = len(record)
+        self._is_fresh = True
         self._spare_due_offset = size_bytes // 2
         with self._lock:
             self._held.segments[-1].close()  # it is read from now on, if at all
@@ -330,13 +349,26 @@ def _encode_with_room(start: SegmentStart, needed_bytes: int) -> tuple[bytes, in
     return encode_start(replace(start, segment_bytes=size_bytes)), size_bytes
 
 
+def _fill_next(path: Path, size_bytes: int) -> None:
+    """Raises OSError; half a file then keeps no room from others."""
+    try:
+        fill_with_zeros(path, size_bytes)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
 def _begin_segment(directory: Path, sequence: int, record: bytes, size_bytes: int) -> Segment:
-    """Makes a durable segment of the zero-filled file `NEXT_NAME`. Raises OSError."""
+    """Makes a durable segment of the zero-filled file `NEXT_NAME`. Raises OSError, which may be tried again
+    where the disk is full, but not once the file has its name."""
     path = segment_path(directory, sequence)
     with DirectFile(directory / NEXT_NAME, synchronous=True) as file:
         file.write(0, record)
     os.rename(directory / NEXT_NAME, path)
-    fsync_directory(directory)
+    try:
+        fsync_directory(directory)
+    except OSError as error:  # a second one would succeed and mean nothing
+        raise OSError(errno.EIO, f"the name of {path} may not be durable: {error}") from error
     return Segment(path, size_bytes)
 
 
@@ -364,4 +396,4 @@ def _storage_errors(what: str, path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"cannot {what} in {path}: {error}") from error
+        raise storage_error(error, f"cannot {what} in {path}: {error}") from error

@@ -2,9 +2,9 @@
 zeros takes longer than clients should wait. Segments that compaction freed are filled again and
 serve as the next spare: overwriting a file allocates nothing, so it works on a full disk as well.
 
-Nothing that goes wrong here is fatal: a missing spare only means that the log makes the file itself,
-and meets the error itself if it lasts. What was left over at a crash is deleted when the log is
-opened, never trusted: it may be half filled.
+Nothing that goes wrong here is fatal: it is tried again after a while, and a missing spare only means that
+the log makes the file itself, and meets the error itself if it lasts. What was left over at a crash is
+deleted when the log is opened, never trusted: it may be half filled.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from kvraft.storage.log.segment import Segment, fill_with_zeros
 
 SPARE_NAME = "spare.tmp"
 NEXT_NAME = "next.tmp"
+RETRY_S = 1.0
+"""After this what failed is tried again, also where the log does not go on."""
 
 
 class Spares:
@@ -27,11 +29,13 @@ class Spares:
 
     __slots__ = (
         "_directory",
+        "_is_closed",
         "_job",
         "_lock",
         "_ready",
         "_recycled",
         "_retired",
+        "_retry",
         "_segment_bytes",
         "_thread",
         "_wanted",
@@ -46,6 +50,8 @@ class Spares:
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kvraft-log-spares")
         self._job: Future[None] | None = None
+        self._retry: threading.Timer | None = None
+        self._is_closed = False
         self._wanted = False
         self._ready = False
         self._retired: deque[Segment] = deque()
@@ -84,8 +90,8 @@ class Spares:
         with self._lock:
             if not self._ready:
                 return False
-            self._ready = False
             os.rename(self._directory / SPARE_NAME, path)
+            self._ready = False
         return True
 
     def wait(self) -> None:
@@ -95,13 +101,29 @@ class Spares:
 
     def close(self) -> None:
         """Waits, then lets the thread go."""
+        with self._lock:
+            self._is_closed = True
+            if self._retry is not None:
+                self._retry.cancel()
         self.wait()
         self._thread.shutdown()
 
     def _begin(self) -> None:
-        if self._job is not None and self._job.done():
-            self._job.result()  # raises what can only be a bug
-        self._job = self._thread.submit(self._work)
+        with self._lock:
+            if self._is_closed:
+                return
+            if self._job is not None and self._job.done():
+                self._job.result()  # raises what can only be a bug
+            self._job = self._thread.submit(self._work)
+
+    def _begin_later(self) -> None:
+        with self._lock:
+            if self._retry is not None:
+                self._retry.cancel()
+            if not self._is_closed:
+                self._retry = threading.Timer(RETRY_S, self._begin)
+                self._retry.daemon = True
+                self._retry.start()
 
     def _work(self) -> None:
         try:
@@ -113,6 +135,7 @@ class Spares:
             self.failure = None
         except OSError as error:
             self.failure = error
+            self._begin_later()
 
     def _clear_retired(self) -> None:
         """Oldest first, each durably gone before the next: no crash may leave a gap."""

@@ -18,7 +18,6 @@ hashes is kept as a digest of the whole, which the nodes compare (`digest`).
 
 from kvraft.storage.state.generations import (
     FIRST_GENERATION,
-    discard_replaced,
     discard_state,
     discard_superseded,
     open_received,
@@ -35,7 +34,6 @@ __all__ = [
     "LayeredState",
     "MemoryEngine",
     "RewriteTarget",
-    "discard_replaced",
     "discard_state",
     "discard_superseded",
     "open_received",

@@ -77,7 +77,7 @@ class BlockFiles:
         return sum(tuple(self._sizes.values()))
 
     def append(self, block: bytes) -> Place:
-        """Durable after `sync`. Raises OSError; nothing may be appended after that."""
+        """Durable after `sync`. Raises OSError; `take_back` is due then."""
         if self._writer is None or self._end >= FILE_BYTES:
             self._begin_file()
         place = Place(self._last, self._end, len(block))
@@ -88,8 +88,23 @@ class BlockFiles:
             self._write()
         return place
 
+    def take_back(self, end: Place | None) -> None:
+        """Forgets what was appended behind `end`, the last block that counts (None: none does), and gives its
+        room back. What comes next begins a new file. Raises OSError."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._unwritten, self._is_durable = [], True
+        last = 0 if end is None else end.file
+        for number in [number for number in self._sizes if number > last]:
+            self._delete(number)
+        if end is not None and end.file in self._sizes:
+            size_bytes = end.offset + end.size_bytes + -end.size_bytes % PAGE_BYTES
+            os.truncate(self._path(end.file), size_bytes)
+            self._sizes[end.file] = size_bytes
+
     def sync(self) -> None:
-        """Makes all that was appended durable. Raises OSError."""
+        """Makes all that was appended durable. Raises OSError; `take_back` is due then."""
         if not self._is_durable:
             assert self._writer is not None
             self._write()
@@ -111,14 +126,18 @@ class BlockFiles:
         """The file of a block, for messages."""
         return self._path(place.file)
 
+    @property
+    def next_file(self) -> int:
+        """The number of a file that is yet to be begun."""
+        return self._last + 1
+
     def drop_before(self, file: int) -> None:
         """Deletes older files, which nobody reads any more. Raises OSError."""
+        if self._writer is not None and self._last < file:
+            self._writer.close()
+            self._writer = None
         for number in [number for number in self._sizes if number < file]:
-            self._path(number).unlink(missing_ok=True)
-            del self._sizes[number]
-            descriptor = self._descriptors.pop(number, None)
-            if descriptor is not None:
-                os.close(descriptor)
+            self._delete(number)
 
     def close(self) -> None:
         for descriptor in self._descriptors.values():
@@ -127,6 +146,13 @@ class BlockFiles:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
+
+    def _delete(self, number: int) -> None:
+        self._path(number).unlink(missing_ok=True)
+        del self._sizes[number]
+        descriptor = self._descriptors.pop(number, None)
+        if descriptor is not None:
+            os.close(descriptor)
 
     def _write(self) -> None:
         assert self._writer is not None
@@ -138,11 +164,11 @@ class BlockFiles:
         if self._writer is not None:
             self.sync()
             self._writer.close()
+            self._writer = None
         self._last += 1
+        self._end = self._sizes[self._last] = 0
         self._writer = DirectFile(self._path(self._last), create=True)
         fsync_directory(self._directory)
-        self._end = 0
-        self._sizes[self._last] = 0
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:08}{_SUFFIX}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol
 
-from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent, StateReader
+from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent, StateReader, StateUsage
 
 Row = tuple[bytes, bytes | None]
 """A key and its value; None: the key is to be deleted."""
@@ -74,11 +74,17 @@ class Engine(Protocol):
         """Bytes in use."""
         ...
 
+    @property
+    def usage(self) -> StateUsage:
+        """The same, by what they are for. Raises StorageError."""
+        ...
+
     def write(self, rows: Iterable[Row], applied: Applied, history: HistoryWrite | None = None) -> None:
         """Makes rows, in ascending key order, what they include, and the history (None: nothing about it
         changes) durable: all or nothing.
 
-        Raises StorageError; the engine is then dead and refuses every further `write` and `reader`.
+        Raises ExhaustedError, after which nothing has changed, and StorageError: the engine is then dead and
+        refuses every further `write` and `reader`.
         """
         ...
 

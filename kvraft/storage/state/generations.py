@@ -19,7 +19,7 @@ from pathlib import Path
 
 from kvraft.raft.types import Index, SnapshotMetadata, Term
 from kvraft.storage.data_directory import create_directory, fsync_directory
-from kvraft.storage.errors import DataDirectoryError, StorageError
+from kvraft.storage.errors import DataDirectoryError, StorageError, storage_error
 from kvraft.storage.interfaces import Applied
 from kvraft.storage.state.digest import MASK, row_hash
 from kvraft.storage.state.lmdb_engine import KEY_BYTES_MAX, LmdbEngine
@@ -69,14 +69,9 @@ def discard_superseded(directory: Path, generation: int) -> None:
 
 
 def discard_state(directory: Path, generation: int) -> None:
-    """Deletes a received state that is not wanted."""
-    shutil.rmtree(_path(directory, generation), ignore_errors=True)
-
-
-def discard_replaced(directory: Path, generation: int) -> None:
-    """Deletes the state that a rewritten one has replaced; views of it stay good. Others may be arriving just
-    now, and stay. For a thread in the background. Raises StorageError."""
-    with _errors_of(directory):
+    """Deletes a state that is not wanted, or that another one has replaced; views of it stay good, and it may
+    be gone already. For a thread in the background. Raises StorageError."""
+    with _errors_of(directory), contextlib.suppress(FileNotFoundError):
         shutil.rmtree(_path(directory, generation))
 
 
@@ -154,7 +149,8 @@ class StateReceiver:
     def abandon(self) -> None:
         with self._lock:
             self._engine.close()
-            discard_state(self._directory, self.generation)
+            with contextlib.suppress(StorageError):  # the next start deletes it
+                discard_state(self._directory, self.generation)
 
     def _commit(self) -> None:
         self._engine.append(self._rows)
@@ -164,7 +160,11 @@ class StateReceiver:
 def _create_next(directory: Path, *, sync_commits: bool) -> tuple[int, LmdbEngine]:
     with _errors_of(directory), _naming:
         generation = max(_generations(directory), default=FIRST_GENERATION) + 1
-        return generation, LmdbEngine.create(_path(directory, generation), sync_commits=sync_commits)
+        try:
+            return generation, LmdbEngine.create(_path(directory, generation), sync_commits=sync_commits)
+        except (OSError, StorageError):
+            shutil.rmtree(_path(directory, generation), ignore_errors=True)
+            raise
 
 
 def _create_first(directory: Path, voters: tuple[int, ...]) -> None:
@@ -202,4 +202,6 @@ def _errors_of(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageError(f"{path}: {error}; check the disk before this node is started again") from error
+        raise storage_error(
+            error, f"{path}: {error}; check the disk before this node is started again"
+        ) from error

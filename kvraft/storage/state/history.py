@@ -25,6 +25,7 @@ from __future__ import annotations
 import struct
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import accumulate, chain, islice
 
 from kvraft.storage.interfaces import Change, HistoryCompactedError, HistoryExtent, HistoryLimits
@@ -84,13 +85,15 @@ class _Recent:
 class History:
     """Implements `kvraft.storage.interfaces.History`."""
 
-    __slots__ = ("_clock_ms", "_extent", "_flush", "_limits", "_recent")
+    __slots__ = ("_bytes_max", "_clock_ms", "_extent", "_flush", "_limits", "_recent")
 
     def __init__(self, extent: HistoryExtent | None) -> None:
         """`extent`: what the engine holds, if it ever held some."""
         self._extent = extent
         self._limits: HistoryLimits | None = None
         """Known once it has begun."""
+        self._bytes_max: int | None = None
+        """What there is room for, where that is known."""
         self._recent = _Recent([], [], 0)
         """Not yet in the engine; those of the flush are the first ones."""
         self._flush: HistoryFlush | None = None
@@ -110,6 +113,10 @@ class History:
         self._limits = limits
         if self._extent is None:
             self._extent = HistoryExtent(oldest_revision=revision + 1, size_bytes=0)
+
+    def limit_bytes(self, bytes_max: int) -> None:
+        """See the interface. What alone is more is not written."""
+        self._bytes_max = bytes_max
 
     def begin_anew(self, revision: int) -> None:
         """The state, at `revision`, lies in an engine without history: only what was not yet flushed is left.
@@ -146,12 +153,17 @@ class History:
         if self._limits is None:
             return None
         assert self._extent is not None
-        self._flush = HistoryFlush(self._recent.copy(), self._extent, self._limits, self._clock_ms)
+        limits = self._limits
+        if self._bytes_max is not None and self._bytes_max < limits.bytes_max:
+            size_bytes = sum(len(part) for part in self._recent.parts if part is not None)
+            fits = size_bytes <= self._bytes_max
+            limits = replace(limits, bytes_max=self._bytes_max if fits else 0)
+        self._flush = HistoryFlush(self._recent.copy(), self._extent, limits, self._clock_ms)
         return self._flush
 
-    def flush_done(self) -> None:
-        """Lets go of what was flushed."""
-        flush, self._flush = self._flush, None
+    def flush_done(self, flush: HistoryFlush | None) -> None:
+        """Lets go of what was flushed: by what `freeze` has given, or the same without blocks."""
+        self._flush = None
         if flush is not None:
             self._recent.drop(flush.recent)
             self._extent = flush.extent
@@ -161,18 +173,30 @@ class HistoryFlush:
     """Changes on their way into the engine, and what goes to make room for them. The thread that flushes
     goes through the `blocks` first, and asks then what is `obsolete`."""
 
-    __slots__ = ("_clock_ms", "_limits", "_newest", "extent", "recent")
+    __slots__ = ("_begun_with", "_clock_ms", "_limits", "_newest", "extent", "recent")
 
     def __init__(self, recent: _Recent, extent: HistoryExtent, limits: HistoryLimits, clock_ms: int) -> None:
         self.recent = recent
+        self._begun_with = extent
         self.extent = extent
         """What the engine holds, this flush included as far as it has come."""
         self._limits = limits
         self._clock_ms = clock_ms
         self._newest = recent.revisions[-1] if recent.revisions else 0
 
+    def without_blocks(self) -> HistoryFlush:
+        """The same, but that nothing is written and nothing kept, for want of room: the history begins after
+        it. Who watches from further back is told that it is compacted."""
+        return HistoryFlush(self.recent, self._begun_with, replace(self._limits, bytes_max=0), self._clock_ms)
+
     def blocks(self) -> Iterator[Block]:
         """In ascending order of their keys, behind all that the engine has."""
+        if self._limits.bytes_max == 0:
+            if self._newest:
+                self.extent = HistoryExtent(
+                    oldest_revision=self._newest + 1, size_bytes=self.extent.size_bytes
+                )
+            return
         size_bytes = self.extent.size_bytes
         for block in _encoded(self.recent, self._clock_ms):
             size_bytes += disk_bytes(block.contents)
@@ -184,13 +208,15 @@ class HistoryFlush:
         limits = self._limits
         last_revision, time_ms, size_bytes = _LABEL.unpack(label)
         if (
-            self.extent.size_bytes <= limits.bytes_max
+            limits.bytes_max
+            and self.extent.size_bytes <= limits.bytes_max
             and self._newest - last_revision < limits.revisions_max
             and self._clock_ms - time_ms <= limits.age_ms_max
         ):
             return False
         self.extent = HistoryExtent(
-            oldest_revision=last_revision + 1, size_bytes=self.extent.size_bytes - size_bytes
+            oldest_revision=max(self.extent.oldest_revision, last_revision + 1),
+            size_bytes=self.extent.size_bytes - size_bytes,
         )
         return True
 

@@ -10,6 +10,11 @@ deleted, and hardly ever read, they would only take LMDB's pages through the pag
 ones. The table has for each block where it is, its checksum and its label. A file of blocks is deleted by the
 write after the one that let go of its last block: by then nobody reads what was before.
 
+A write that finds the disk full is taken back as a whole, and may come again: all pages of a transaction
+are new to it and are written by its commit, so nothing rests on what a failed one left behind. Only after a
+failed write of a meta page, which says where the newest pages are, LMDB refuses all further transactions,
+and the node has to stop.
+
 Rows are read through a transaction that is renewed after each write, which makes a read about as
 cheap as a dictionary of Python's; long reads have a transaction of their own.
 
@@ -30,6 +35,7 @@ long writing takes beside that thread, and beside one that never lets go of the 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import struct
@@ -43,8 +49,15 @@ import lmdb
 from xxhash import xxh3_64_digest
 
 from kvraft.raft.types import Index, Term
-from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
-from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent
+from kvraft.storage.errors import (
+    CorruptionError,
+    DataDirectoryError,
+    ExhaustedError,
+    StorageError,
+    is_exhaustion,
+    storage_error,
+)
+from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent, StateUsage
 from kvraft.storage.state.block_files import BlockFiles, Place
 from kvraft.storage.state.digest import CHECKSUM_BYTES, row_checksum
 from kvraft.storage.state.engine import HistoryWrite, Row
@@ -58,6 +71,8 @@ READERS_MAX = 16_384
 WRITE_CHUNK_ROWS = 256
 WRITE_PAUSE_S = 50e-6
 """See above."""
+_PROBE_BYTES = 1 << 20
+_META_PAGES = 2
 
 _ROWS = b"rows"
 _HISTORY = b"history"
@@ -65,6 +80,7 @@ _META = b"meta"
 _APPLIED_KEY = b"applied"
 _EXTENT_KEY = b"history"
 _DATA_FILE = "data.mdb"
+_LOCK_FILE = "lock.mdb"
 _BLOCKS_DIRECTORY = "history"
 _BLOCK_ENTRY = struct.Struct(">IQI8s")
 """File, offset and size of a block, and its checksum; its label follows."""
@@ -80,13 +96,37 @@ _DAMAGE = (
 
 
 _CHECK_DISK = "check the disk before this node is started again"
+_MAKE_ROOM = "it is tried again until there is room: free disk space, or delete keys"
+_OUT_OF = (lmdb.DiskError, lmdb.MapFullError, lmdb.TxnFullError, lmdb.ReadersFullError, lmdb.MemoryError)
 _CHECK_OWNER = "see that it belongs to this user and that nothing else in this process has it open"
 
 
 def _translated(error: lmdb.Error, file: Path, advice: str = _CHECK_DISK) -> StorageError:
     if isinstance(error, _DAMAGE):
         return CorruptionError(f"{file} is damaged: {error}; {_RESEED}")
+    if isinstance(error, _OUT_OF) or is_exhaustion(OSError(error.code, error.reason)):
+        return ExhaustedError(f"{file}: {error}; {_MAKE_ROOM}")
+    if error.code == errno.EIO and not _can_grow(file):
+        # Of a write that was cut short since the disk became full, LMDB says no more than that.
+        return ExhaustedError(f"{file}: {error}, and the disk is full; {_MAKE_ROOM}")
     return StorageError(f"{file}: {error}; {advice}")
+
+
+def _can_grow(file: Path) -> bool:
+    """Whether a file may become a little larger, which its disk, a quota or a limit may forbid."""
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            size_bytes = os.fstat(descriptor).st_size
+            try:
+                os.posix_fallocate(descriptor, size_bytes, _PROBE_BYTES)
+            finally:
+                os.ftruncate(descriptor, size_bytes)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        return not is_exhaustion(error)
+    return True
 
 
 @contextlib.contextmanager
@@ -96,7 +136,7 @@ def _errors_of(file: Path, advice: str = _CHECK_DISK) -> Iterator[None]:
     except lmdb.Error as error:
         raise _translated(error, file, advice) from error
     except OSError as error:  # of the files with the blocks
-        raise StorageError(f"{file.parent / _BLOCKS_DIRECTORY}: {error}; {advice}") from error
+        raise storage_error(error, f"{file.parent / _BLOCKS_DIRECTORY}: {error}; {advice}") from error
 
 
 class LmdbEngine:
@@ -146,6 +186,7 @@ class LmdbEngine:
                 str(path), map_size=MAP_BYTES, mode=0o600, max_dbs=3, max_readers=READERS_MAX, **options
             )
         try:
+            _reserve_readers(path / _LOCK_FILE)
             _fill_end(file, environment)
             return cls(file, environment, is_new=is_new)
         except BaseException:
@@ -164,6 +205,22 @@ class LmdbEngine:
     def disk_bytes(self) -> int:
         with _errors_of(self._file):
             return _used_bytes(self._environment) + self._block_files.size_bytes
+
+    @property
+    def usage(self) -> StateUsage:
+        with _errors_of(self._file):
+            with self._environment.begin() as transaction:
+                tables = [transaction.stat(db) for db in (self._rows, self._blocks, self._meta)]
+            main = self._environment.stat()
+            pages = sum(
+                stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"] for stat in (main, *tables)
+            )
+            in_use_bytes = (pages + _META_PAGES) * main["psize"]
+            return StateUsage(
+                rows_bytes=in_use_bytes,
+                reusable_bytes=max(0, _used_bytes(self._environment) - in_use_bytes),
+                history_bytes=self._block_files.size_bytes,
+            )
 
     def write(self, rows: Iterable[Row], applied: Applied, history: HistoryWrite | None = None) -> None:
         with self._transaction() as transaction:
@@ -204,15 +261,39 @@ class LmdbEngine:
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[lmdb.Transaction]:
-        """All or nothing; after nothing, never again: LMDB itself would let the next commit succeed, over
-        pages of which the disk may have lost some."""
+        """All or nothing; after nothing, never again, unless it was only for lack of room: LMDB itself would
+        let the next commit succeed after any failure."""
         self._check_alive()
         try:
             with _errors_of(self._file), self._environment.begin(db=self._rows, write=True) as transaction:
                 yield transaction
+        except ExhaustedError:
+            self._take_back()
+            raise
         except BaseException:
             self._is_dead = True
             raise
+
+    def _take_back(self) -> None:
+        """Gives back the room of what a failed transaction wrote."""
+        try:
+            with _errors_of(self._file):
+                self._block_files.take_back(self._block_at_end(last=True))
+                oldest = self._block_at_end(last=False)
+                self._oldest_file = 0 if oldest is None else oldest.file
+                used = _used_bytes(self._environment)
+                if self._file.stat().st_size > used:
+                    os.truncate(self._file, used)
+        except StorageError:
+            self._is_dead = True
+            raise
+
+    def _block_at_end(self, *, last: bool) -> Place | None:
+        """Of the first or the last block that counts."""
+        with self._environment.begin() as transaction, transaction.cursor(self._blocks) as cursor:
+            if not (cursor.last() if last else cursor.first()):
+                return None
+            return _block_entry(self._file, *_item(cursor))[0]
 
     @staticmethod
     def _put_rows(transaction: lmdb.Transaction, rows: Iterable[Row], *, append: bool = False) -> None:
@@ -238,10 +319,11 @@ class LmdbEngine:
             transaction.put(key, entry + row_checksum(key, entry), db=self._blocks, append=True)
         files.sync()
         with transaction.cursor(self._blocks) as cursor:
+            self._oldest_file = files.next_file
             while cursor.first():
                 place, _, label = _block_entry(self._file, *_item(cursor))
-                self._oldest_file = place.file
                 if not history.obsolete(label):
+                    self._oldest_file = place.file
                     break
                 cursor.delete()
         extent = history.extent
@@ -253,13 +335,10 @@ class LmdbEngine:
 
     def _open_block_files(self) -> tuple[BlockFiles, int]:
         """And the oldest of them. Raises StorageError, CorruptionError."""
-        first = last = 0
         with _errors_of(self._file):
-            with self._environment.begin() as transaction, transaction.cursor(self._blocks) as cursor:
-                if cursor.first():
-                    first = _block_entry(self._file, *_item(cursor))[0].file
-                if cursor.last():
-                    last = _block_entry(self._file, *_item(cursor))[0].file
+            oldest, newest = self._block_at_end(last=False), self._block_at_end(last=True)
+            first = 0 if oldest is None else oldest.file
+            last = 0 if newest is None else newest.file
             return BlockFiles(self._file.parent / _BLOCKS_DIRECTORY, first, last), first
 
     def _put_applied(self, transaction: lmdb.Transaction, applied: Applied) -> None:
@@ -403,6 +482,16 @@ def _rows_of(iterator: Iterator[tuple[Any, Any]]) -> Iterator[tuple[bytes, bytes
 
 def _used_bytes(environment: lmdb.Environment) -> int:
     return int((environment.info()["last_pgno"] + 1) * environment.stat()["psize"])
+
+
+def _reserve_readers(file: Path) -> None:
+    """LMDB writes into the table of readers as memory, where a page for which the disk has no room kills the
+    process. So they are all made at once. Raises OSError where they never were, and there is no room."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)
 
 
 def _fill_end(file: Path, environment: lmdb.Environment) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from sortedcontainers import SortedDict
 
-from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent
+from kvraft.storage.interfaces import Applied, Cleaned, HistoryExtent, StateUsage
 from kvraft.storage.state.block_files import disk_bytes
 from kvraft.storage.state.engine import Block, HistoryWrite, Row
 
@@ -31,8 +31,16 @@ class MemoryEngine:
 
     @property
     def disk_bytes(self) -> int:
-        rows_bytes = sum(len(key) + len(value) for key, value in self._rows.items())
-        return rows_bytes + sum(disk_bytes(block.contents) for block in self._blocks.values())
+        usage = self.usage
+        return usage.rows_bytes + usage.history_bytes
+
+    @property
+    def usage(self) -> StateUsage:
+        return StateUsage(
+            rows_bytes=sum(len(key) + len(value) for key, value in self._rows.items()),
+            reusable_bytes=0,
+            history_bytes=sum(disk_bytes(block.contents) for block in self._blocks.values()),
+        )
 
     def write(self, rows: Iterable[Row], applied: Applied, history: HistoryWrite | None = None) -> None:
         version = self._rows.copy()

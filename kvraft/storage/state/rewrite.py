@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
+from kvraft.storage.errors import ExhaustedError
 from kvraft.storage.interfaces import Applied, Cleaned
 from kvraft.storage.state.engine import Engine, Row
 
@@ -39,7 +40,7 @@ class Rewrite:
     """Implements `kvraft.storage.interfaces.StateRewrite`. `go_on` runs in the thread that flushes, the rest
     in the owner's, never at the same time."""
 
-    __slots__ = ("_new_target", "_position", "_target", "cleaned", "is_complete")
+    __slots__ = ("_new_target", "_position", "_target", "cleaned", "has_failed", "is_complete")
 
     def __init__(self, new_target: Callable[[], RewriteTarget], cleaned: Cleaned) -> None:
         """`new_target` is called in the thread that flushes. Raises StorageError."""
@@ -49,6 +50,7 @@ class Rewrite:
         self._position = b""
         """Rows up to this key are copied."""
         self.is_complete = False
+        self.has_failed = False
 
     @property
     def generation(self) -> int:
@@ -61,7 +63,15 @@ class Rewrite:
 
     def go_on(self, source: Engine, flushed: Iterable[Row], applied: Applied) -> None:
         """`source` has just been given `flushed`, rows and deletions in ascending order, and is at `applied`.
-        Raises StorageError."""
+        Where there is no room for it, it has failed. Raises StorageError."""
+        if self.has_failed:
+            return
+        try:
+            self._go_on(source, flushed, applied)
+        except ExhaustedError:
+            self.is_complete, self.has_failed = False, True
+
+    def _go_on(self, source: Engine, flushed: Iterable[Row], applied: Applied) -> None:
         if self._target is None:
             self._target = self._new_target()
             self._target.engine.cleaned = self.cleaned

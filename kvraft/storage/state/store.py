@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from kvraft.raft.types import Index, Term
-from kvraft.storage.errors import CorruptionError, StorageError
-from kvraft.storage.interfaces import Applied, Change, Cleaned
+from kvraft.storage.errors import CorruptionError, ExhaustedError, StorageError
+from kvraft.storage.interfaces import Applied, Change, Cleaned, StateUsage
 from kvraft.storage.state import tables
 from kvraft.storage.state.digest import MASK, row_change, row_hash
 from kvraft.storage.state.engine import Engine, EngineReader
@@ -137,6 +137,10 @@ class LayeredState:
     def disk_bytes(self) -> int:
         return self._floor.engine.disk_bytes
 
+    @property
+    def usage(self) -> StateUsage:
+        return self._floor.engine.usage
+
     # --- moments and flushes --------------------------------------------------------------------
 
     def view(self) -> LayeredView:
@@ -146,7 +150,7 @@ class LayeredState:
         self._floor.view_opened()
         return LayeredView(self._frozen, reader, self._applied, self._floor.view_closed)
 
-    def freeze(self) -> bool:
+    def freeze(self, *, trims_history: bool = False) -> bool:
         """Also true where only the applied index has risen: a restart then begins from it; and while there
         is a rewrite to go on with. Raises StorageError if the last flush failed, or is not over."""
         self.flush_done()
@@ -154,7 +158,8 @@ class LayeredState:
             raise StorageError(
                 f"the flush up to index {self._flush.applied.index} was not written: it failed or is not over"
             )
-        if self._applied.index == self._flushed.index and self._rewrite is None:
+        is_flushed = self._applied.index == self._flushed.index
+        if is_flushed and self._rewrite is None and not trims_history:
             return False
         self._freeze_active()
         self._flush = _Flush(self._frozen, self._applied, self.history.freeze())
@@ -163,7 +168,12 @@ class LayeredState:
     def flush(self) -> None:
         flush = self._flush
         assert flush is not None, "nothing was frozen"
-        self._floor.engine.write(tables.merge(flush.tables), flush.applied, flush.history)
+        try:
+            self._floor.engine.write(tables.merge(flush.tables), flush.applied, flush.history)
+        except ExhaustedError:
+            if flush.history is not None:
+                flush.history = flush.history.without_blocks()
+            raise
         if self._rewrite is not None:
             self._rewrite.go_on(self._floor.engine, tables.merge(flush.tables), flush.applied)
         flush.is_written = True
@@ -177,7 +187,7 @@ class LayeredState:
         self._renew_reader()
         # Tables frozen meanwhile are in front of those that were flushed.
         self._frozen = self._frozen[: len(self._frozen) - len(flush.tables)]
-        self.history.flush_done()
+        self.history.flush_done(flush.history)
         self._flushed = flush.applied
         self._flush = None
 

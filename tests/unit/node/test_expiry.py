@@ -68,7 +68,7 @@ class Member:
             self.replica.log_written()
         while self.flushed:
             self.flushed.pop().flush()
-            self.replica.state_flushed()
+            self.replica.upkeep.state_flushed()
 
     def commands(self) -> list[Command]:
         """All in the log, in order."""
@@ -115,6 +115,14 @@ class Member:
 
     def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:
         pytest.fail(f"nobody is so far behind: {order}")
+
+    @property
+    def log_is_stalled(self) -> bool:
+        return False
+
+    @property
+    def state_is_stalled(self) -> bool:
+        return False
 
     def write_log(self, write: LogWrite) -> None:
         self.log.append(write)

@@ -88,7 +88,7 @@ class Surroundings:
 
     def finish_flush(self) -> None:
         self.flushes.pop(0).flush()
-        self.replica.state_flushed()
+        self.replica.upkeep.state_flushed()
         self.turn()
 
     def submit(self, command: bytes) -> None:
@@ -120,6 +120,14 @@ class Surroundings:
 
     def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:
         pytest.fail(f"a follower sends {order}")
+
+    @property
+    def log_is_stalled(self) -> bool:
+        return False
+
+    @property
+    def state_is_stalled(self) -> bool:
+        return False
 
     def write_log(self, write: LogWrite) -> None:
         assert not self.writes, "one at a time"

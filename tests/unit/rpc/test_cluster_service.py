@@ -73,7 +73,7 @@ def test_members_that_only_listen_and_members_without_addresses(service: Service
 
 
 def test_a_full_disk_is_an_alarm_of_this_node(service: Service) -> None:
-    service.node.replica.no_space = True
+    service.node.replica.refuses_growth = True
     (alarm,) = status(service).alarms
     assert (alarm.kind, alarm.member_id) == (cluster_pb2.ALARM_KIND_NO_SPACE, 1)
 

@@ -116,10 +116,10 @@ def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
         DataDirectory.open(tmp_path / "node")
 
 
-def test_free_bytes_are_what_the_file_system_says(tmp_path: Path) -> None:
+def test_the_space_is_what_the_file_system_says(tmp_path: Path) -> None:
     directory = DataDirectory.open(tmp_path)
     statistics = os.statvfs(tmp_path)
-    assert abs(directory.free_bytes() - statistics.f_bavail * statistics.f_frsize) < 1 << 30
+    assert abs(directory.space().free_bytes - statistics.f_bavail * statistics.f_frsize) < 1 << 30
     directory.close()
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.types import Index, SnapshotMetadata, Term
-from kvraft.storage.errors import CorruptionError, StorageError
+from kvraft.storage.errors import CorruptionError, ExhaustedError, StorageError
 from kvraft.storage.interfaces import Change, HistoryCompactedError, HistoryLimits
 from kvraft.storage.state import (
     FIRST_GENERATION,
@@ -400,6 +400,13 @@ def test_what_a_crash_left_behind_the_history_is_not_there(
     again.close()
 
 
+def failing(number: int) -> Callable[[int, memoryview, int], int]:
+    def fail(descriptor: int, data: memoryview, offset: int) -> int:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
 def test_an_error_while_the_history_is_written_kills_the_engine_and_loses_nothing(
     on_disk: Callable[[], LayeredState], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -408,13 +415,9 @@ def test_an_error_while_the_history_is_written_kills_the_engine_and_loses_nothin
     flush(state)
     record(state, 6, 9)
     assert state.freeze()
-
-    def fail(descriptor: int, data: memoryview, offset: int) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with monkeypatch.context() as full:
-        full.setattr(os, "pwrite", fail)
-        with pytest.raises(StorageError, match=r"history: .*No space left on device"):
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "pwrite", failing(errno.EIO))
+        with pytest.raises(StorageError, match=r"history: .*Input/output error"):
             state.flush()
     with pytest.raises(StorageError, match="a write failed before"):
         state.flush()
@@ -422,3 +425,54 @@ def test_an_error_while_the_history_is_written_kills_the_engine_and_loses_nothin
     again = on_disk()
     assert (again.applied.index, read(again, 1)) == (5, log)
     again.close()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_history_for_which_there_is_no_room_is_not_written_and_who_asks_for_it_is_told(
+    tmp_path: Path, on_disk: Callable[[], LayeredState], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    state = on_disk()
+    record(state, 1, 5)
+    flush(state)
+    record(state, 6, 9)
+    assert state.freeze()
+    with monkeypatch.context() as full:
+        full.setattr(os, "pwrite", failing(number))
+        with pytest.raises(ExhaustedError, match="history: "):
+            state.flush()
+        assert read(state, 1)  # until something takes its place
+        state.flush()
+    state.flush_done()
+    with pytest.raises(HistoryCompactedError) as error:
+        read(state, 9)
+    assert error.value.oldest_revision == 10
+    log = record(state, 10, 12)
+    flush(state)
+    assert read(state, 10) == log
+    assert list(block_files(tmp_path)) == ["00000002.blocks"]
+    state.close()
+    again = on_disk()
+    assert (again.applied.index, read(again, 10)) == (12, log)
+    again.close()
+
+
+def test_without_room_the_history_goes_and_is_not_written(
+    tmp_path: Path, on_disk: Callable[[], LayeredState]
+) -> None:
+    state = on_disk()
+    record(state, 1, 5)
+    flush(state)
+    state.history.limit_bytes(0)
+    record(state, 6, 9)
+    flush(state)
+    assert state.freeze(trims_history=True)
+    state.flush()
+    state.flush_done()
+    assert (list(block_files(tmp_path)), state.usage.history_bytes) == ([], 0)
+    with pytest.raises(HistoryCompactedError):
+        read(state, 9)
+    state.history.limit_bytes(1 << 20)
+    log = record(state, 10, 12)
+    flush(state)
+    assert read(state, 10) == log
+    state.close()

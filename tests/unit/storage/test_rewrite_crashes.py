@@ -14,7 +14,7 @@ from kvraft.storage.log import SegmentedLog
 from kvraft.storage.state import (
     FIRST_GENERATION,
     LayeredState,
-    discard_replaced,
+    discard_state,
     open_state,
     state_beside,
 )
@@ -81,7 +81,7 @@ def make_anew(directory: Path) -> None:
         )
         log.rebase(InstalledSnapshot(metadata=metadata, generation=generation))
         state.exchange(9, 2)
-        discard_replaced(directory / "state", replaced)
+        discard_state(directory / "state", replaced)
         log._spares.wait()
     finally:
         state.close()  # writes nothing: a process may open its files only once

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from kvraft.raft.types import Index, Term
-from kvraft.storage.errors import CorruptionError, DataDirectoryError, StorageError
+from kvraft.storage.errors import CorruptionError, DataDirectoryError, ExhaustedError, StorageError
 from kvraft.storage.interfaces import HistoryLimits
 from kvraft.storage.state import FIRST_GENERATION, LayeredState, lmdb_engine, open_state
 from kvraft.storage.state.lmdb_engine import LmdbEngine
@@ -150,7 +150,7 @@ def test_the_file_grows_for_an_open_view_and_no_more_once_it_is_closed(tmp_path:
 # --- failed writes ---------------------------------------------------------------------------------
 
 
-def test_after_a_failed_write_nothing_is_written_any_more(tmp_path: Path) -> None:
+def test_a_flush_for_which_there_is_no_room_comes_again_and_nothing_is_lost(tmp_path: Path) -> None:
     state = open_first(tmp_path)
     fill(state, a=b"1")
     view = state.view()
@@ -158,34 +158,53 @@ def test_after_a_failed_write_nothing_is_written_any_more(tmp_path: Path) -> Non
     state.put(b"b", b"2", None)
     state.mark_applied(Index(2), Term(1))
     assert state.freeze()
-    with full_disk(256 << 10), pytest.raises(StorageError, match=r"data\.mdb.*check the disk"):
-        state.flush()
-    for refused in (state.flush, state.view):
-        with pytest.raises(StorageError, match="a write failed before"):
-            refused()
-    with pytest.raises(StorageError, match="was not written"):
-        state.freeze()
-    assert state.flushed_index == 1
-    assert state.get(b"b") == b"2"
-    assert view.get(b"a") == b"1"
+    size_before = data_file(tmp_path).stat().st_size
+    for _ in range(3):
+        with full_disk(256 << 10), pytest.raises(ExhaustedError, match=r"data\.mdb.*until there is room"):
+            state.flush()
+        assert data_file(tmp_path).stat().st_size == size_before, "room is kept for nothing"
+    state.flush_done()
+    assert (state.flushed_index, state.get(b"b"), view.get(b"a")) == (1, b"2", b"1")
+    state.view().close()
+    state.put(b"c", b"3", None)
+    state.mark_applied(Index(3), Term(1))
+    state.flush()
+    state.flush_done()
+    assert (state.flushed_index, view.get(b"a"), state.get(b"c")) == (2, b"1", b"3")
     view.close()
     state.close()
-    assert check(tmp_path) == (1, 1)
+    assert check(tmp_path) == (2, 2)
 
 
-def test_a_full_map_is_a_failed_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_map_is_a_lack_of_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lmdb_engine, "MAP_BYTES", 64 * PAGE_BYTES)
     state = open_first(tmp_path)
     fill(state, a=b"1")
     state.put(b"b", bytes(1 << 20), None)
     state.mark_applied(Index(2), Term(1))
     assert state.freeze()
-    with pytest.raises(StorageError, match="MAP_FULL"):
-        state.flush()
-    with pytest.raises(StorageError, match="a write failed before"):
-        state.flush()
+    for _ in range(2):
+        with pytest.raises(ExhaustedError, match="MAP_FULL"):
+            state.flush()
     state.close()
     assert check(tmp_path) == (1, 1)
+
+
+def test_pages_of_deleted_rows_are_reusable(tmp_path: Path) -> None:
+    state = open_first(tmp_path)
+    fill(state, a=bytes(1 << 20), b=b"2")
+    fill(state, b=b"3")
+    before = state.usage
+    assert before.rows_bytes > 1 << 20
+    state.delete(b"a", bytes(1 << 20))
+    state.mark_applied(Index(state.applied.index + 1), Term(1))
+    assert state.freeze()
+    state.flush()
+    state.flush_done()
+    after = state.usage
+    assert after.reusable_bytes >= before.reusable_bytes + (1 << 20)
+    assert after.rows_bytes < 100_000
+    state.close()
 
 
 def test_an_interrupted_write_is_a_failed_write(tmp_path: Path) -> None:
