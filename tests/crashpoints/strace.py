@@ -30,6 +30,9 @@ DISK_CALLS = (
 """What changes a disk. Not every processor has each of them."""
 WRITES = {"pwrite64", "pwritev", "pwritev2", "write", "writev"}
 SYNCS = {"fdatasync", "fsync", "msync", "sync_file_range"}
+DELETIONS = {"unlink", "unlinkat", "rmdir"}
+FULL_FOR = 2
+"""So many calls of a thread in a row find the disk full; then there is room."""
 _QUIET_LOOKS = 5
 """What was seen is complete when so many looks, 50 ms apart, see no more."""
 
@@ -143,7 +146,8 @@ class Strace:
             self._command.append("-f")
         if inject is not None:
             point, fault = inject
-            self._command += ["-e", f"inject={point.call}:{fault.value}:when={point.number}"]
+            last = point.number + FULL_FOR - 1 if fault is Fault.ENOSPC else point.number
+            self._command += ["-e", f"inject={point.call}:{fault.value}:when={point.number}..{last}"]
 
     async def __aenter__(self) -> Strace:
         self._process = self._start()
