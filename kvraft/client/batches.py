@@ -151,12 +151,17 @@ class WriteBatch(Batch):
         return self._request
 
     def answered(self, response: pipeline_pb2.PipelineResponse, endpoint: str) -> Sequence[Any]:
+        left: list[WriteCall] = []
         for call, result in zip(self.calls, response.results, strict=True):
             if result.HasField("error"):
+                if result.error.reason == "TOO_MUCH_WORK":
+                    call.was_sent = False
+                    left.append(call)
+                    continue
                 call.fail(error_of_batch(result.error, call=call.name, writes=True, endpoint=endpoint))
             else:
                 call.answer(response.header, result)
-        return ()
+        return left
 
     def guilty_of(self, error: pipeline_pb2.PipelineError) -> Sequence[WriteCall]:
         if error.refused_positions:

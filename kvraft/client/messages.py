@@ -50,7 +50,7 @@ from kvraft.client.results import Header
 from kvraft.client.sessions import Sessions
 from kvraft.client.status import error_of_attempt, error_of_batch, in_doubt
 from kvraft.client.user_data import write
-from kvraft.v1 import message_pb2, pipeline_pb2
+from kvraft.v1 import common_pb2, message_pb2, pipeline_pb2
 
 _SERVICE = "/kvraft.v1.MessageService/"
 _SEND = Method(_SERVICE + "SendMessage", message_pb2.SendMessageResponse.FromString)
@@ -146,22 +146,36 @@ class Messages:
     async def send_in_order(self, messages: Sequence[OutgoingMessage]) -> list[SendResult | KvraftError]:
         """Sends 1 to 100 messages, together at most 4 MiB, so that they are accepted one right after the
         other, in this order; of each what became of it. (Calls of `send` that run at the same time keep no
-        order.) Sent again after an error, those that were accepted are found to be duplicates. Raises
-        ValueError, KvraftError."""
+        order. Messages to so many devices that they are too much work for one batch go in several.) Sent
+        again after an error, those that were accepted are found to be duplicates. Raises ValueError,
+        KvraftError."""
         requests = [message.to_request() for message in messages]
-        response = await self._failover.call(_BATCH, message_pb2.BatchSendMessagesRequest(requests=requests))
-        endpoint = self._failover.endpoint.address
         found: list[SendResult | KvraftError] = []
-        for request, each in zip(requests, response.results, strict=True):
-            if each.HasField("error"):
-                error = pipeline_pb2.PipelineError(
-                    code=each.error.code, reason=each.error.reason, message=each.error.message
-                )
-                found.append(error_of_batch(error, call="SendMessage", writes=True, endpoint=endpoint))
+        while True:
+            rest = requests[len(found) :]
+            batch = message_pb2.BatchSendMessagesRequest(requests=rest)
+            response = await self._failover.call(_BATCH, batch)
+            for request, each in zip(rest, response.results, strict=True):
+                if each.error.reason == "TOO_MUCH_WORK" and found:
+                    break  # as are those after it: they are the next batch
+                found.append(self._sent_in_order(response.header, request, each))
             else:
-                at = Header.at(response.header, each.response.header.revision)
-                found.append(SendResult.of(at, request.message.message_id, each.response))
-        return found
+                return found
+
+    def _sent_in_order(
+        self,
+        header: common_pb2.ResponseHeader,
+        request: message_pb2.SendMessageRequest,
+        each: message_pb2.BatchSendMessagesResponse.Result,
+    ) -> SendResult | KvraftError:
+        if each.HasField("error"):
+            error = pipeline_pb2.PipelineError(
+                code=each.error.code, reason=each.error.reason, message=each.error.message
+            )
+            endpoint = self._failover.endpoint.address
+            return error_of_batch(error, call="SendMessage", writes=True, endpoint=endpoint)
+        at = Header.at(header, each.response.header.revision)
+        return SendResult.of(at, request.message.message_id, each.response)
 
     async def _send(self, message: OutgoingMessage) -> SendResult:
         request = message.to_request()

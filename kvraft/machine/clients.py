@@ -1,14 +1,18 @@
 """Registered clients and their answers: what makes a write safe to repeat (dissertation 6.3).
 
 A client's numbered command is applied once. Its answer is kept as a row, in the same state, so it
-is wherever the effect of the command is: on every node, in every snapshot. The memory of clients in
-this module is a copy of those rows and nothing more; a node that has just started reads them anew.
+is wherever the effect of the command is: on every node, in every snapshot. The row begins with a
+fingerprint of the command, so that the answer is never taken for that of another one that is sent under
+the same number: such a one is refused. The memory of clients in this module is a copy of those rows and
+nothing more; a node that has just started reads them anew.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+
+import xxhash
 
 from kvraft.machine import keys
 from kvraft.machine.answers import decode_answer, encode_answer
@@ -21,11 +25,16 @@ CLIENT_IDLE_MS = 60 * 60 * 1000
 ANSWERS_MAX = 1_024
 ANSWER_BYTES_MAX = 4 << 20
 """Of one client; it should say which answers it has."""
+FORGOTTEN_ROWS_MAX = 10_000
+"""Deleted with idle clients in one command; a client's answers go with it."""
 _SEEN_RESOLUTION_MS = 10_000
 """Activity is recorded no finer than this: a row need not be written for every command."""
 
 # when it was last seen, first unacknowledged number
 _CLIENT = struct.Struct(">QQ")
+_FINGERPRINT_BYTES = 8
+_CLIENT_ID_TAG = b"\xa9\x01"
+"""Of `Command.client_id`, a fixed64, in protobuf's encoding."""
 
 
 class _Client:
@@ -71,39 +80,48 @@ class Clients:
         del self._clients[client_id]
         return True
 
-    def forget_idle(self, client_id: int, clock_ms: int) -> bool:
-        """Forgets a client if it has been idle for too long. False: it was not."""
-        client = self._find(client_id)
-        return client is not None and is_idle(client.seen_ms, clock_ms) and self.forget(client_id)
+    def forget_idle(self, client_ids: Iterable[int], clock_ms: int) -> tuple[bool, int]:
+        """Forgets those clients that have been idle for too long, in the given order, until so many answers
+        went with them that the rest has to wait: whether there was one, and how many rows were deleted."""
+        forgotten, rows = False, 0
+        for client_id in client_ids:
+            if rows >= FORGOTTEN_ROWS_MAX:
+                break
+            client = self._find(client_id)
+            if client is not None and is_idle(client.seen_ms, clock_ms):
+                rows += 1 + len(client.answers)
+                forgotten = self.forget(client_id)
+        return forgotten, rows
 
-    def once(
-        self,
-        command: command_pb2.Command,
-        execute: Callable[[], Answer],
-        *,
-        clock_ms: int,
-        revision: int,
-    ) -> Answer:
-        """The answer to a client's number: of `execute`, or of the first time. `revision` is the state's."""
+    def recall(
+        self, command: command_pb2.Command, fingerprint: bytes, *, clock_ms: int, revision: int
+    ) -> Answer | None:
+        """What a client's number is answered without being applied: what it was the first time, or why it is
+        refused. None: it is to be applied, and its answer to be remembered. `revision` is the state's."""
         client_id, sequence = command.client_id, command.sequence
         client = self._find(client_id)
         if client is None:
             return Answer(revision, Failed(FailureReason.UNKNOWN_CLIENT, client_id))
         self._seen(client_id, client, command.first_unacknowledged, clock_ms)
         if (row := client.answers.get(sequence)) is not None:
-            return decode_answer(row)
+            if not row.startswith(fingerprint):
+                return Answer(revision, Failed(FailureReason.REQUEST_ID_REUSED, sequence))
+            return answer_of_row(row)
         if client.is_stale(sequence):
             return Answer(revision, Failed(FailureReason.STALE_SEQUENCE, sequence))
         if len(client.answers) >= ANSWERS_MAX or client.answer_bytes >= ANSWER_BYTES_MAX:
             return Answer(revision, Failed(FailureReason.TOO_MANY_UNACKNOWLEDGED, client_id))
-        answer = execute()
-        self._remember(client_id, client, sequence, answer)
-        return answer
+        return None
 
-    def _remember(self, client_id: int, client: _Client, sequence: int, answer: Answer) -> None:
-        row = encode_answer(answer)
+    def remember(self, command: command_pb2.Command, fingerprint: bytes, answer: Answer) -> None:
+        """The answer to a number that `recall` let pass."""
+        client_id, sequence = command.client_id, command.sequence
+        client = self._find(client_id)
+        assert client is not None, f"client {client_id} was there when its command began"
+        row = fingerprint + encode_answer(answer)
         if len(row) > ANSWER_BYTES_MAX:
-            row = encode_answer(Answer(answer.revision, Failed(FailureReason.ANSWER_TOO_LARGE, sequence)))
+            too_large = Failed(FailureReason.ANSWER_TOO_LARGE, sequence)
+            row = fingerprint + encode_answer(Answer(answer.revision, too_large))
         self._state.put(keys.answer_key(client_id, sequence), row, None)
         client.answers[sequence] = row
         client.answer_bytes += len(row)
@@ -138,6 +156,18 @@ class Clients:
         }
         client = self._clients[client_id] = _Client(client_id, row, answers)
         return client
+
+
+def fingerprint_of(data: bytes, client_id: int) -> bytes:
+    """8 bytes that tell a client's command, encoded as `data`, from others: of all but its number, which is
+    encoded last. (`first_unacknowledged`, a part of the number, differs from one attempt to the next.)"""
+    number_at = data.rfind(_CLIENT_ID_TAG + client_id.to_bytes(8, "little"))
+    return xxhash.xxh3_64_digest(data[:number_at])
+
+
+def answer_of_row(row: bytes) -> Answer:
+    """The answer that a row keeps."""
+    return decode_answer(row[_FINGERPRINT_BYTES:])
 
 
 def is_idle(seen_ms: int, clock_ms: int) -> bool:

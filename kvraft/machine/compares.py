@@ -9,7 +9,8 @@ from typing import Any
 from kvraft.machine import kv
 from kvraft.machine.errors import UnknownCommandError
 from kvraft.machine.records import KvRecord
-from kvraft.storage.interfaces import StateReader
+from kvraft.machine.space import KvSpace
+from kvraft.machine.work import of_row
 from kvraft.v1 import command_pb2, kv_pb2
 
 COMPARED_KEYS_MAX = 1_000
@@ -28,16 +29,19 @@ class TooManyKeysError(Exception):
     """A comparison is over more than `COMPARED_KEYS_MAX` keys."""
 
 
-def holds(reader: StateReader, compare: command_pb2.TxnCommand.Compare) -> bool:
-    """Raises TooManyKeysError, UnknownCommandError."""
+def holds(space: KvSpace, compare: command_pb2.TxnCommand.Compare) -> bool:
+    """Raises TooManyKeysError, TooMuchWorkError, UnknownCommandError."""
     if not compare.is_range:
-        return _holds(compare, kv.get(reader, compare.start))
+        record = kv.get(space.state, compare.start)
+        space.spend(of_row(None if record is None else record.value))
+        return _holds(compare, record)
     every = True
     # Counted to the end even when one does not hold: whether a range is too large must depend on its keys
     # alone.
-    for count, (_, record) in enumerate(kv.scan(reader, compare.start, compare.end), 1):
+    for count, (_, record) in enumerate(kv.scan(space.state, compare.start, compare.end), 1):
         if count > COMPARED_KEYS_MAX:
             raise TooManyKeysError
+        space.spend(of_row(record.value))
         every = every and _holds(compare, record)
     return every
 

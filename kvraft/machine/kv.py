@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice, repeat
+from itertools import repeat
 
 from kvraft.machine import keys, leases
 from kvraft.machine.records import KvRecord, mod_revision
@@ -17,6 +17,7 @@ from kvraft.machine.results import (
     PutResult,
 )
 from kvraft.machine.space import KvSpace
+from kvraft.machine.work import COMMAND_WORK_MAX, of_row
 from kvraft.storage.interfaces import StateReader
 from kvraft.v1 import command_pb2
 
@@ -44,12 +45,18 @@ def delete(space: KvSpace, command: command_pb2.DeleteCommand) -> DeleteResult:
 
 
 def delete_range(space: KvSpace, command: command_pb2.DeleteRangeCommand) -> DeleteRangeResult:
-    """Deletes the first `limit` keys of the range."""
+    """Deletes the first `limit` keys of the range, or fewer if that would be more work than a command may
+    take."""
     rows = space.state.scan(*keys.kv_range(command.start, command.end))
-    doomed = list(islice(rows, command.limit + 1))
-    more = len(doomed) > command.limit
-    if more:
-        doomed.pop()
+    doomed: list[tuple[bytes, bytes]] = []
+    left = COMMAND_WORK_MAX - space.work
+    more = False
+    for row_key, row in rows:
+        left -= of_row(row)
+        more = len(doomed) == command.limit or left < 0
+        if more:
+            break
+        doomed.append((row_key, row))
     for row_key, row in doomed:
         space.delete(keys.kv_user_key(row_key), row)
     return DeleteRangeResult(len(doomed), more)
@@ -78,6 +85,7 @@ def batch_write(space: KvSpace, command: command_pb2.BatchWriteCommand) -> Batch
             return Failed(FailureReason.LEASE_NOT_FOUND, lease_id)
     deletes = set(command.deletes)
     existed: list[bool] = []
+    space.work += len(command.keys)
     operations = zip(command.keys, command.values, command.lease_ids or repeat(0), strict=False)
     for number, (key, value, lease_id) in enumerate(operations):
         if number not in deletes:

@@ -2,18 +2,24 @@
 
 The machine's own memory is one row (`keys.MACHINE`), written once an entry, in the same
 transaction as everything the entry changed: a state is never without its revision.
+
+An entry may hold more work than a node can do between two heartbeats, so applying one pauses between two
+commands whenever the caller's allowance of work is used up (`kvraft.machine.work` says what that is). At a
+pause everything is as at the end of an entry, but that the entry is not over: the state may be read, and its
+revision stands for what it holds. What may not be done is to take it for the state at an index of the log.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from kvraft.machine import keys, kv, lease_commands
-from kvraft.machine.clients import Clients
+from kvraft.machine.clients import Clients, fingerprint_of
 from kvraft.machine.errors import UnknownCommandError
 from kvraft.machine.results import (
     Answer,
@@ -29,6 +35,7 @@ from kvraft.machine.txn import txn
 from kvraft.machine.users import commands as user_data
 from kvraft.machine.users import due
 from kvraft.machine.users.space import Touched, UserSpace
+from kvraft.machine.work import ENDLESS, LIST_WORK_MAX
 from kvraft.storage.interfaces import Change, StateReader, StateTransaction
 from kvraft.v1 import command_pb2
 
@@ -59,7 +66,16 @@ def read_revision(reader: StateReader) -> int:
 class Machine:
     """The state machine over one state."""
 
-    __slots__ = ("_clients", "_memory_row", "_state", "changes", "clock_ms", "revision", "touched")
+    __slots__ = (
+        "_clients",
+        "_memory_row",
+        "_state",
+        "allowance",
+        "changes",
+        "clock_ms",
+        "revision",
+        "touched",
+    )
 
     def __init__(self, state: StateTransaction) -> None:
         self._state = state
@@ -67,54 +83,86 @@ class Machine:
         """`clock_ms`: replicated time, the highest stamp of any leader, ms since the Unix epoch."""
         self._memory_row = state.get(keys.MACHINE)
         self._clients = Clients(state)
+        self.allowance = ENDLESS
+        """How much work may be done until `apply` pauses. The caller gives it; it may end below 0."""
         self.changes: list[tuple[int, list[Change]]] = []
-        """What the last entry changed that can be watched, by revision."""
+        """What was changed since the entry began or went on that can be watched, by revision."""
         self.touched = Touched()
-        """What it did in user data."""
+        """What was done in user data since then."""
 
-    def apply(self, data: bytes, term: int) -> list[AppliedGroup]:
-        """Applies the `CommandBatch` of one entry, which is of `term`, and answers its commands.
+    def apply(self, data: bytes, term: int) -> Iterator[AppliedGroup | None]:
+        """Applies the `CommandBatch` of one entry, which is of `term`: each group as it is done, and None
+        where it pauses. It must be gone through to the end before another entry is begun.
 
         What is no batch changes nothing, and what is no command of one is answered so: the log holds it on
         every node, each must come to the same, and none could ever start again if it stopped there. What a
         newer version may have meant is another matter. Raises UnknownCommandError, which must stop the node.
         """
-        self.changes = []
-        self.touched = Touched()
+        self._begin()
         batch = _decode_batch(data)
         if batch is None:
-            return []
+            return
         if batch.version != BATCH_VERSION:
             raise UnknownCommandError(
                 f"a batch has format version {batch.version}, this node knows only {BATCH_VERSION}"
             )
         self.clock_ms = max(self.clock_ms, min(batch.time_ms, TIME_MS_MAX))
-        applied = [
-            AppliedGroup(
-                group.origin_id,
-                group.group_id,
-                [self._apply_command(command, term) for command in group.commands],
-            )
-            for group in batch.groups
-        ]
+        for group in batch.groups:
+            answers: list[Answer] = []
+            for command in group.commands:
+                if self.allowance <= 0:
+                    yield from self._pause()
+                answers.append((yield from self._apply_command(command, term)))
+            yield AppliedGroup(group.origin_id, group.group_id, answers)
+        self._write_memory()
+
+    def _pause(self) -> Iterator[None]:
+        self._write_memory()
+        yield None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.changes = []
+        self.touched = Touched()
+
+    def _write_memory(self) -> None:
         row = _MEMORY.pack(_MEMORY_VERSION, self.revision, self.clock_ms)
         self._state.put(keys.MACHINE, row, self._memory_row)
         self._memory_row = row
-        return applied
 
-    def _apply_command(self, data: bytes, term: int) -> Answer:
+    def _apply_command(self, data: bytes, term: int) -> Generator[None, None, Answer]:
         try:
             command = command_pb2.Command.FromString(data)
         except DecodeError:
             return Answer(self.revision, Failed(FailureReason.MALFORMED))
-        if not command.client_id:
-            return self._execute(command, term)
-        return self._clients.once(
-            command,
-            lambda: self._execute(command, term),
-            clock_ms=self.clock_ms,
-            revision=self.revision,
-        )
+        fingerprint = fingerprint_of(data, command.client_id) if command.client_id else b""
+        if fingerprint:
+            known = self._clients.recall(command, fingerprint, clock_ms=self.clock_ms, revision=self.revision)
+            if known is not None:
+                return known
+        if command.HasField("list"):
+            answer = yield from self._execute_list(command.list, term)
+        else:
+            answer = self._execute(command, term)
+        if fingerprint:
+            self._clients.remember(command, fingerprint, answer)
+        return answer
+
+    def _execute_list(self, commands: command_pb2.CommandList, term: int) -> Generator[None, None, Answer]:
+        """Each command by itself. Once they have cost what a list may cost, the rest is refused."""
+        answers: list[Answer] = []
+        left = LIST_WORK_MAX
+        for command in commands.commands:
+            if left <= 0:
+                answers.append(Answer(self.revision, Failed(FailureReason.TOO_MUCH_WORK, LIST_WORK_MAX)))
+                continue
+            before = self.allowance
+            if before <= 0:
+                yield from self._pause()
+                before = self.allowance
+            answers.append(self._execute(command, term))
+            left -= before - self.allowance
+        return Answer(self.revision, ListResult(tuple(answers)))
 
     def _execute(self, command: command_pb2.Command, term: int) -> Answer:
         """A command that changes something is given the next revision; one that changes nothing leaves the
@@ -129,6 +177,7 @@ class Machine:
                 users = UserSpace(space, self.clock_ms, self.touched)
                 result = user_data.apply(users, command.user_data)
                 changed = users.changed
+                space.work += users.work
             case "delete":
                 result = kv.delete(space, command.delete)
             case "delete_range":
@@ -139,9 +188,6 @@ class Machine:
                 result = kv.batch_write(space, command.batch_write)
             case "txn":
                 result = txn(space, command.txn)
-            case "list":
-                answers = tuple([self._execute(each, term) for each in command.list.commands])
-                return Answer(self.revision, ListResult(answers))
             case "register_client":
                 self._clients.register(space.revision, self.clock_ms)
                 result, changed = RegisterClientResult(space.revision), True
@@ -157,12 +203,16 @@ class Machine:
                 users = UserSpace(space, self.clock_ms, self.touched)
                 result = lease_commands.revoke(users, command.revoke_lease)
                 changed = not isinstance(result, Failed)
+                space.work += users.work
             case "expire":
                 result, changed = DoneResult(), self._expire(space, command.expire, term)
+            case "list":
+                result = Failed(FailureReason.MALFORMED)  # inside of another one
             case None if not len(UnknownFieldSet(command)):
                 result = Failed(FailureReason.MALFORMED)
             case kind:
                 raise UnknownCommandError(f"a command is of kind {kind}, which this node does not know")
+        self.allowance -= space.work
         if changed or space.changes:
             self.revision = space.revision
             if space.changes:
@@ -174,10 +224,11 @@ class Machine:
             return False
         users = UserSpace(space, self.clock_ms, self.touched)
         ended = lease_commands.expire(users, command.lease_ids)
-        forgotten = [self._clients.forget_idle(client_id, self.clock_ms) for client_id in command.client_ids]
+        forgotten, rows = self._clients.forget_idle(command.client_ids, self.clock_ms)
         if command.user_data:
             due.do(users)
-        return ended or any(forgotten) or users.changed
+        space.work += rows + users.work
+        return ended or forgotten or users.changed
 
 
 def _decode_batch(data: bytes) -> command_pb2.CommandBatch | None:

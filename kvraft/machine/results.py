@@ -129,12 +129,16 @@ class FailureReason(Enum):
     """More answers are kept for the client than it may have."""
     MALFORMED = 90
     """The command is none: its bytes cannot be decoded, or say nothing."""
+    REQUEST_ID_REUSED = 8
+    """The client has sent another command under this number."""
     LEASE_NOT_FOUND = 4
     LEASE_EXISTS = 5
     ANSWER_TOO_LARGE = 7
     """The one exception: something was changed, the first time, but its answer was too large to be kept."""
     RANGE_TOO_LARGE = 6
     """A transaction compares, deletes or reads more than it may."""
+    TOO_MUCH_WORK = 9
+    """The commands before it in its list have taken all the work that one list may take."""
     USER_NOT_FOUND = 20
     DEVICE_NOT_FOUND = 21
     TOO_MANY_DEVICES = 22

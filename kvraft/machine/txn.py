@@ -5,8 +5,8 @@ the comparisons of a transaction inside another one. A transaction may therefore
 changed something; then it is undone, and the state is as if it had never been. Whether it fails
 depends only on what is really done: a branch that is not taken is never looked at.
 
-What one transaction may look at is limited, because every node does it between two turns of its loop,
-and again when it recovers.
+What one transaction may look at is limited (`kvraft.machine.work`), because every node does it between two
+turns of its loop, and again when it recovers.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from kvraft.machine.results import (
 )
 from kvraft.machine.space import KvSpace
 from kvraft.machine.undo import undo
+from kvraft.machine.work import COMMAND_WORK_MAX, TooMuchWorkError, of_row
 from kvraft.v1 import command_pb2
 
 DELETED_KEYS_MAX = 10_000
@@ -50,6 +51,8 @@ def txn(space: KvSpace, command: command_pb2.TxnCommand) -> TxnResult | Failed:
         failed = refused.failed
     except TooManyKeysError:
         failed = Failed(FailureReason.RANGE_TOO_LARGE, COMPARED_KEYS_MAX)
+    except TooMuchWorkError:
+        failed = Failed(FailureReason.RANGE_TOO_LARGE, COMMAND_WORK_MAX)
     undo(space)
     return failed
 
@@ -73,7 +76,7 @@ class _Transaction:
         self._answer_bytes_left = ANSWER_BYTES_MAX
 
     def run(self, command: command_pb2.TxnCommand) -> TxnResult:
-        succeeded = all(holds(self._space.state, compare) for compare in command.compares)
+        succeeded = all(holds(self._space, compare) for compare in command.compares)
         operations = command.success if succeeded else command.failure
         return TxnResult(succeeded, tuple([self._do(operation) for operation in operations]))
 
@@ -97,6 +100,7 @@ class _Transaction:
                 )
 
     def _put(self, command: command_pb2.PutCommand) -> PutResult:
+        self._space.spend(1)
         result = kv.put(self._space, command)
         if isinstance(result, Failed):
             raise _RefusedError(result)
@@ -104,6 +108,7 @@ class _Transaction:
         return result
 
     def _delete(self, command: command_pb2.DeleteCommand) -> DeleteResult:
+        self._space.spend(1)
         result = kv.delete(self._space, command)
         self._answers(command.key, result.previous)
         return result
@@ -113,10 +118,13 @@ class _Transaction:
         self._deletions_left -= result.deleted
         if self._deletions_left < 0:
             raise _too_large(DELETED_KEYS_MAX)
+        if result.more and result.deleted < command.limit:
+            raise TooMuchWorkError
         return result
 
     def _get(self, key: bytes) -> GetResult:
         record = kv.get(self._space.state, key)
+        self._space.spend(of_row(None if record is None else record.value))
         self._answers(key, record)
         return GetResult(record)
 
@@ -126,6 +134,7 @@ class _Transaction:
         rows = kv.scan(self._space.state, command.start, command.end, reverse=command.reverse)
         for key, record in islice(rows, command.limit + 1):
             count += 1
+            self._space.spend(of_row(record.value))
             if command.count_only or count > command.limit:
                 continue
             answered = _without_value(record) if command.keys_only else record

@@ -20,7 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kvraft.machine import keys
-from kvraft.machine.answers import decode_answer
+from kvraft.machine.clients import answer_of_row
 from kvraft.machine.results import ListResult, Result, UserDataResult
 from kvraft.machine.users import audit
 from kvraft.storage.interfaces import StateReader, StateStore
@@ -81,7 +81,7 @@ def cleanable_revision(state: StateReader, revision: int) -> int:
     """Up to which erasure a copy of the state, which is at `revision`, would hold nothing: answers from
     before a later one may tell of what it erased."""
     for _, row in state.scan(*keys.ANSWERS):
-        answer = decode_answer(row)
+        answer = answer_of_row(row)
         if answer.revision < revision and _is_of_users(answer.result):
             revision = answer.revision
     return revision

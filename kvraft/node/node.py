@@ -65,10 +65,10 @@ class Node:
             self._failure = failure
         self.wake()
 
-    async def write(self, command: bytes, *, grows_state: bool) -> Answer:
+    async def write(self, command: bytes, *, grows_state: bool, work: int = 0) -> Answer:
         """Proposes a command and waits for its answer. Raises RequestError, which says whether it was
         applied; also where the command was applied and refused. A caller that stops waiting takes nothing
-        back."""
+        back. `work`: about how much it is, if whoever calls knows (0: it is estimated)."""
         done: asyncio.Future[Answer] = self._loop.create_future()
         connection, size_bytes = CONNECTION.get(), len(command) + COMMAND_OVERHEAD_BYTES
         if not self._waiting.take(connection, size_bytes):
@@ -85,7 +85,9 @@ class Node:
             else:
                 done.set_result(answer)
 
-        self.replica.submit(command, grows_state=grows_state, now_ms=self.now_ms(), on_answer=on_answer)
+        self.replica.submit(
+            command, grows_state=grows_state, now_ms=self.now_ms(), on_answer=on_answer, work=work
+        )
         self.gather()
         return await done
 

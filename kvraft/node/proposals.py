@@ -20,6 +20,11 @@ which it came; groups come in the order in which they were given, with gaps wher
 because a leader takes nothing more from a stream once its follower has opened the next one; and the
 log keeps that order. So a group that is missing before a later one will never come. Where nothing
 later is to be given, a group without commands is: its place in the log is all that is asked for.
+
+Commands that are much work (`kvraft.node.estimate`) wait apart, and are given only as long as those under way
+are not too much together. So what every node has to apply is never long, and whoever writes a key does
+not wait for a thousand messages to a large group that were sent before. (Of writes that are under way at the
+same time the order is open.)
 """
 
 from __future__ import annotations
@@ -38,6 +43,9 @@ from kvraft.raft.types import Term
 LOSS_SUSPECTED_MS = 500
 """A leader that works has applied what it was given long before."""
 
+HEAVY_WORK_MIN = 2_000
+"""From so much work on, some 6 ms, a command waits apart. A batch of plain puts has less."""
+
 OnAnswer = Callable[[Answer | RequestError], None]
 """Called once, in the owner's thread."""
 
@@ -50,6 +58,12 @@ class Waiter:
     grows_state: bool
     accepted_ms: int
     on_answer: OnAnswer
+    work: int = 1
+    """About how much it is (`kvraft.node.estimate`)."""
+
+    @property
+    def is_heavy(self) -> bool:
+        return self.work >= HEAVY_WORK_MIN
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +83,10 @@ class PendingGroup:
     def grows_state(self) -> bool:
         return any(waiter.grows_state for waiter in self.waiters)
 
+    @property
+    def heavy_work(self) -> int:
+        return sum(waiter.work for waiter in self.waiters if waiter.is_heavy)
+
 
 class Proposals:
     """The bookkeeping of one node's clients."""
@@ -76,8 +94,10 @@ class Proposals:
     __slots__ = (
         "_applied_term",
         "_asked_ms",
+        "_heavy",
         "_next_group_id",
         "_pending",
+        "_pending_work",
         "_settings",
         "_waiting",
         "_waiting_bytes",
@@ -89,8 +109,12 @@ class Proposals:
         node are not taken for answers to this one: random, or counted in the simulator."""
         self._settings = settings
         self._waiting: deque[Waiter] = deque()
+        self._heavy: deque[Waiter] = deque()
+        """Those of them that are much work."""
         self._waiting_bytes = 0
         self._pending: dict[int, PendingGroup] = {}
+        self._pending_work = 0
+        """Of the heavy commands among them."""
         self._next_group_id = first_group_id
         self._applied_term = Term(0)
         self._asked_ms: int | None = None
@@ -100,7 +124,17 @@ class Proposals:
 
     @property
     def has_waiting(self) -> bool:
-        return bool(self._waiting)
+        """Whether there is something to be given now."""
+        return bool(self._waiting) or self._may_take_heavy
+
+    @property
+    def _may_take_heavy(self) -> bool:
+        if not self._heavy:
+            return False
+        return (
+            not self._pending_work
+            or self._pending_work + self._heavy[0].work <= self._settings.heavy_work_max
+        )
 
     def accept(self, waiter: Waiter) -> None:
         """Takes a command, or refuses it at once."""
@@ -112,12 +146,15 @@ class Proposals:
             return
         self.in_flight += 1
         self._waiting_bytes += len(waiter.command)
-        self._waiting.append(waiter)
+        self._queue_of(waiter).append(waiter)
+
+    def _queue_of(self, waiter: Waiter) -> deque[Waiter]:
+        return self._heavy if waiter.is_heavy else self._waiting
 
     def suspects_loss(self, term: Term, now_ms: int) -> bool:
         """Whether commands may have been lost on their way to the leader of `term`: another group, be it
         without commands, will tell."""
-        if self.in_flight == len(self._waiting):
+        if self.in_flight == len(self._waiting) + len(self._heavy):
             return False
         last = next(reversed(self._pending.values()))
         # The question itself may have been refused: then it is asked again, but not at once.
@@ -129,11 +166,15 @@ class Proposals:
         is open."""
         waiters: list[Waiter] = []
         size_bytes = 0
-        while self._waiting:
-            size_bytes += len(self._waiting[0].command)
+        while self.has_waiting:
+            queue = self._waiting or self._heavy
+            size_bytes += len(queue[0].command)
             if waiters and size_bytes > self._settings.batch_bytes_max:
                 break
-            waiters.append(self._waiting.popleft())
+            waiter = queue.popleft()
+            waiters.append(waiter)
+            if queue is self._heavy:
+                self._pending_work += waiter.work
         if not waiters:
             self._asked_ms = now_ms
         group = PendingGroup(self._next_group_id, term, now_ms, waiters)
@@ -143,9 +184,9 @@ class Proposals:
 
     def put_back(self, group_id: int) -> None:
         """The group is in no log and never will be: its commands wait again, before the others."""
-        group = self._pending.pop(group_id, None)
+        group = self._pending.get(group_id)
         if group is not None:
-            self._waiting.extendleft(reversed(group.waiters))
+            self._take_back(group, group.waiters)
 
     def refused(self, group_id: int, reason: Reason) -> None:
         """A leader refused the group. Without space only the commands that grow the state fail."""
@@ -156,9 +197,7 @@ class Proposals:
             case Reason.INVALID_ARGUMENT if group is not None:
                 self._finish(group, errors.refused_by_leader())
             case Reason.NO_SPACE if group is not None:
-                del self._pending[group_id]
-                kept = [waiter for waiter in group.waiters if not waiter.grows_state]
-                self._waiting.extendleft(reversed(kept))
+                self._take_back(group, [waiter for waiter in group.waiters if not waiter.grows_state])
                 for waiter in group.waiters:
                     if waiter.grows_state:
                         self._answer(waiter, errors.no_space())
@@ -172,7 +211,7 @@ class Proposals:
         if group is None:
             return
         lost = list(takewhile(lambda earlier: earlier is not group, self._pending.values()))
-        del self._pending[group_id]
+        self._forget(group)
         for waiter, answer in zip(group.waiters, answers, strict=True):
             self._answer(waiter, answer)
         for earlier in reversed(lost):
@@ -203,6 +242,12 @@ class Proposals:
         while self._waiting and (leaderless or now_ms - self._waiting[0].accepted_ms >= limit_ms):
             waiter = self._waiting.popleft()
             self._answer(waiter, errors.no_leader(now_ms - waiter.accepted_ms))
+        while self._heavy and (leaderless or now_ms - self._heavy[0].accepted_ms >= limit_ms):
+            waiter = self._heavy.popleft()
+            waited_ms = now_ms - waiter.accepted_ms
+            self._answer(
+                waiter, errors.no_leader(waited_ms) if not self._pending_work else _too_busy(waited_ms)
+            )
         if leaderless:
             self.give_up("no leader was found in time")
         limit_ms = self._settings.outcome_timeout_ms
@@ -211,11 +256,22 @@ class Proposals:
 
     def fail_waiting(self, error: RequestError) -> None:
         """Answers everything that was not given to a leader."""
-        while self._waiting:
-            self._answer(self._waiting.popleft(), error)
+        for queue in (self._waiting, self._heavy):
+            while queue:
+                self._answer(queue.popleft(), error)
+
+    def _take_back(self, group: PendingGroup, waiters: Sequence[Waiter]) -> None:
+        """The group is nowhere any more, and these of it wait again."""
+        self._forget(group)
+        for waiter in reversed(waiters):
+            self._queue_of(waiter).appendleft(waiter)
+
+    def _forget(self, group: PendingGroup) -> None:
+        del self._pending[group.group_id]
+        self._pending_work -= group.heavy_work
 
     def _finish(self, group: PendingGroup, error: RequestError) -> None:
-        del self._pending[group.group_id]
+        self._forget(group)
         for waiter in group.waiters:
             self._answer(waiter, error)
 
@@ -223,3 +279,7 @@ class Proposals:
         self.in_flight -= 1
         self._waiting_bytes -= len(waiter.command)
         waiter.on_answer(answer)
+
+
+def _too_busy(waited_ms: int) -> RequestError:
+    return errors.overloaded(f"it is much work, and so are those before it: it waited for {waited_ms} ms")

@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from kvraft.errors import Reason, RequestError, answer_too_large
+from kvraft.machine.compares import COMPARED_KEYS_MAX
 from kvraft.machine.results import Failed, FailureReason
+from kvraft.machine.txn import ANSWER_BYTES_MAX, DELETED_KEYS_MAX
+from kvraft.machine.work import COMMAND_WORK_MAX
+
+_LIMITED = {
+    COMMAND_WORK_MAX: "keys in all, where each further 4 KiB of a value count as one more",
+    ANSWER_BYTES_MAX: "bytes in its answer",
+    COMPARED_KEYS_MAX: "keys in the range of a comparison",
+    DELETED_KEYS_MAX: "keys to delete",
+}
+"""Of what there may be so many in a transaction."""
 
 
 def request_error(failed: Failed) -> RequestError:
@@ -28,6 +39,18 @@ def request_error(failed: Failed) -> RequestError:
                 "too many answers wait for this client; nothing was applied; raise `first_unacknowledged` to "
                 "the lowest number whose answer is still wanted",
             )
+        case FailureReason.REQUEST_ID_REUSED:
+            return RequestError(
+                Reason.REQUEST_ID_REUSED,
+                f"number {subject} was used for another request, whose answer is kept; this call applied "
+                "nothing; give every new write a new number",
+            )
+        case FailureReason.TOO_MUCH_WORK:
+            return RequestError(
+                Reason.TOO_MUCH_WORK,
+                f"the commands before it took {subject:,} units of work, all that one batch may take; "
+                "nothing of it was applied; send it again in a batch of its own",
+            )
         case FailureReason.ANSWER_TOO_LARGE:
             return answer_too_large()
         case FailureReason.MALFORMED:
@@ -43,8 +66,8 @@ def request_error(failed: Failed) -> RequestError:
         case FailureReason.RANGE_TOO_LARGE:
             return RequestError(
                 Reason.RANGE_TOO_LARGE,
-                f"the transaction compares, deletes or reads more than it may (a limit is {subject:,}); "
-                "nothing was applied; ask for less",
+                f"the transaction compares, deletes or reads more than it may (the limit is {subject:,} "
+                f"{_LIMITED.get(subject, 'keys')}); nothing was applied; ask for less",
             )
         case reason:
             about = f"{failed.name!r}: " if failed.name else ""

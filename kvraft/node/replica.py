@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from kvraft import errors
 from kvraft.copyable import Copyable
 from kvraft.errors import Reason
-from kvraft.machine.machine import BATCH_VERSION, Machine
+from kvraft.machine.machine import BATCH_VERSION, AppliedGroup, Machine
 from kvraft.machine.snapshot_check import SnapshotCheck
 from kvraft.node.delivery import DeliveryHub
 from kvraft.node.divergence import DigestComparison
+from kvraft.node.estimate import estimate
 from kvraft.node.expiry import Expiry
 from kvraft.node.forwarding import (
     ForwardAnswer,
@@ -57,7 +58,7 @@ from kvraft.raft.events import (
 from kvraft.raft.log import RaftLog
 from kvraft.raft.messages import HeartbeatResponse, InstallSnapshot, Message
 from kvraft.raft.raft import Raft
-from kvraft.raft.ready import Ready, Refusal, Role, RoleChange
+from kvraft.raft.ready import Ready, Refusal, Role, RoleChange, SendSnapshot
 from kvraft.raft.settings import Settings
 from kvraft.raft.types import INDEX_MAX, TERM_MAX, Entry, EntryKind, Index, NodeId
 from kvraft.storage.errors import CorruptionError
@@ -154,6 +155,12 @@ class Replica:
         self._inbox: deque[Event] = deque()
         self._told_clocks: list[HeartbeatResponse] = []
         self._forwarded: deque[tuple[NodeId, ForwardRequest]] = deque()
+        self._unapplied: deque[Entry] = deque()
+        """Committed and handed over by the algorithm; more work perhaps than one turn may do."""
+        self._steps: Iterator[AppliedGroup | None] | None = None
+        """What is left of the first of them, if it is half applied."""
+        self._ordered_snapshots: list[SendSnapshot] = []
+        """They are of the state after `_unapplied`."""
         self._tickets = 0
         self._proposed_groups: dict[int, list[tuple[NodeId, int]]] = {}
         self._asked_reads: dict[int, tuple[NodeId, int]] = {}
@@ -165,8 +172,11 @@ class Replica:
 
     # --- what happens to a replica ------------------------------------------------------------
 
-    def submit(self, command: bytes, *, grows_state: bool, now_ms: int, on_answer: OnAnswer) -> None:
-        """A client's write. `on_answer` is called once, now or in a later turn."""
+    def submit(
+        self, command: bytes, *, grows_state: bool, now_ms: int, on_answer: OnAnswer, work: int = 0
+    ) -> None:
+        """A client's write. `on_answer` is called once, now or in a later turn. `work`: about how much it is,
+        if whoever calls knows (0: it is estimated)."""
         if self.stopping:
             on_answer(errors.shutting_down())
         elif self.takes_no_writes:
@@ -175,7 +185,8 @@ class Replica:
             on_answer(errors.no_space())
         else:
             self._expect_requests(now_ms)
-            self.proposals.accept(Waiter(command, grows_state, now_ms, on_answer))
+            work = work or estimate(self.state, command)
+            self.proposals.accept(Waiter(command, grows_state, now_ms, on_answer, work))
 
     def read(self, *, now_ms: int, on_fresh: OnFresh) -> None:
         """A client's linearizable read: `on_fresh(None)` is called when the state may be read."""
@@ -312,17 +323,27 @@ class Replica:
     @property
     def has_work(self) -> bool:
         """Whether another turn is due at once."""
-        return bool(self._inbox) or (self._may_apply and self.raft.has_unapplied)
+        return bool(self._inbox or self._unapplied) or (self._may_apply and self.raft.has_unapplied)
 
     @property
     def _may_apply(self) -> bool:
+        """Whether the algorithm may hand over more."""
+        return not self._unapplied and self._has_room
+
+    @property
+    def _has_room(self) -> bool:
         return self.state.memory_bytes < self.settings.memory_bytes_max
+
+    @property
+    def is_amid_entry(self) -> bool:
+        """Whether an entry is half applied: the state is not that at an index of the log."""
+        return self._steps is not None
 
     @property
     def takes_no_writes(self) -> bool:
         """Whether there is no room for anything: the log takes no entry, or memory no more of what the disk
         has no room for."""
-        return self._disk.log_is_stalled or (self._disk.state_is_stalled and not self._may_apply)
+        return self._disk.log_is_stalled or (self._disk.state_is_stalled and not self._has_room)
 
     @property
     def refuses_growth(self) -> bool:
@@ -484,12 +505,15 @@ class Replica:
         self._collect_write(ready)
         self._start_write()
         self._report_proposals(ready, now_ms)
-        for entry in ready.committed:
-            self._apply(entry)
+        self._unapplied.extend(ready.committed)
+        self._apply_committed(now_ms)
         self._report_reads(ready)
         self.reads.run(self.state.applied.index, self.machine.revision)
-        for order in ready.send_snapshots:
-            self._peers.send_snapshot(order, self.state.view())
+        self._ordered_snapshots.extend(ready.send_snapshots)
+        if not self._unapplied:
+            orders, self._ordered_snapshots = self._ordered_snapshots, []
+            for order in orders:
+                self._peers.send_snapshot(order, self.state.view())
 
     def _send_all(self, messages: tuple[Message, ...] | list[Message]) -> None:
         for message in messages:
@@ -552,26 +576,55 @@ class Replica:
             else:
                 self._peers.answer(origin, ReadRefused(read_id=read_id))
 
+    def _apply_committed(self, now_ms: int) -> None:
+        """As much as one turn may do. An entry that is more than that goes on in the next turn, so that
+        heartbeats never wait for it."""
+        self.machine.allowance = self.settings.turn_work_max
+        while self._unapplied and self.machine.allowance > 0:
+            was_half_applied = self._steps is not None
+            self._apply(self._unapplied[0])
+            if was_half_applied and self._steps is None:
+                self.upkeep.flush_if_due(now_ms)  # which turns that end amid an entry cannot
+
     def _apply(self, entry: Entry) -> None:
-        self.proposals.term_applied(entry.term)
-        if entry.kind is EntryKind.COMMAND:
-            groups = self.machine.apply(entry.data, entry.term)
-            self.state.history.record(self.machine.changes, self.machine.clock_ms)
-            self.state.mark_applied(entry.index, entry.term)
-            self.watches.publish(self.machine.changes, self.machine.revision)
-            self.deliveries.publish(self.machine.touched)
-            self.queue_waiters.wake(self.machine.touched.queues)
-            if self.machine.touched.erased:
-                self.upkeep.erasures.applied(self.machine.revision, self.machine.clock_ms)
-            for group in groups:
-                if group.origin_id == self.node_id:
-                    self.proposals.applied(group.group_id, group.answers)
+        """Begins the first of the committed entries, or goes on with it."""
+        if self._steps is None:
+            self.proposals.term_applied(entry.term)
+            self._steps = self._begin(entry)
+        groups: list[AppliedGroup] = []
+        for group in self._steps:
+            if group is None:
+                self._publish()
+                break
+            groups.append(group)
         else:
+            self._steps = None
+            self._unapplied.popleft()
+            if entry.kind is EntryKind.COMMAND:
+                self._publish()
             self.state.mark_applied(entry.index, entry.term)
-        self.digests.remember(entry.index, self.state.applied.digest)
+            self.digests.remember(entry.index, self.state.applied.digest)
+        for group in groups:
+            if group.origin_id == self.node_id:
+                self.proposals.applied(group.group_id, group.answers)
+
+    def _begin(self, entry: Entry) -> Iterator[AppliedGroup | None]:
+        return self.machine.apply(entry.data, entry.term) if entry.kind is EntryKind.COMMAND else iter(())
+
+    def _publish(self) -> None:
+        """What was changed is told to those who wait for it."""
+        machine = self.machine
+        self.state.history.record(machine.changes, machine.clock_ms)
+        self.watches.publish(machine.changes, machine.revision)
+        self.deliveries.publish(machine.touched)
+        self.queue_waiters.wake(machine.touched.queues)
+        if machine.touched.erased:
+            self.upkeep.erasures.applied(machine.revision, machine.clock_ms)
 
     def _install(self, snapshot: InstalledSnapshot) -> None:
         """The log says that the received state is the state: from here on it is."""
+        self._unapplied.clear()
+        self._steps = None
         self.state = self._disk.open_state(snapshot.generation)
         self.machine = Machine(self.state)
         self.state.history.begin(self.machine.revision, self.settings.history_limits)

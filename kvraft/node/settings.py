@@ -26,6 +26,11 @@ class NodeSettings:
     """Of commands accepted from clients and not yet answered."""
     batch_bytes_max: int = 1 << 20
     """Of the commands of one Raft entry; a single larger command still goes, alone."""
+    heavy_work_max: int = 50_000
+    """Of the commands that are much work, as this node estimates it, and are under way for its clients, some
+    150 ms; a single larger one still goes, alone."""
+    turn_work_max: int = 3_000
+    """Of what one turn applies (`kvraft.machine.work`), some 10 ms; the last command may exceed it."""
     flush_interval_ms: int = 2_000
     flush_bytes: int = 16 << 20
     """The memory table is flushed when it is this old or this large."""

@@ -74,13 +74,13 @@ class Upkeep:
     # --- flushes, and what follows them -------------------------------------------------------
 
     def flush_if_due(self, now_ms: int) -> None:
-        """Begins a flush when there is enough to write, or it is time."""
+        """Begins a flush when there is enough to write, or it is time; never amid an entry."""
         settings, state = self._replica.settings, self._replica.state
         due = (
             now_ms - self._flushed_ms >= settings.flush_interval_ms
             or state.memory_bytes >= settings.flush_bytes
         )
-        if due and self._phase is Phase.IDLE:
+        if due and self._phase is Phase.IDLE and not self._replica.is_amid_entry:
             self._flushed_ms = now_ms
             if state.freeze(trims_history=self._must_trim_history):
                 self._become(Phase.FLUSHING)

@@ -29,6 +29,8 @@ class Write(NamedTuple):
 
     command: bytes
     grows_state: bool
+    work: int = 0
+    """About how much it is, if that is known; 0: it is to be estimated."""
 
 
 class Bounds(NamedTuple):

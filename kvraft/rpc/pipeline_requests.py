@@ -70,10 +70,12 @@ def write_command(batch: pipeline_pb2.WriteBatch) -> Write:
     kv_requests.number(command, batch.request_id)
     add = command.list.commands.add
     grows_state = False
+    work = count
     for position, each in enumerate(batch.commands):
         kind = each.WhichOneof("command")
         if kind != "put":
             grows_state |= _add(add(), position, kind, each)
+            work = 0
             continue
         request = each.put
         key, value = request.key, request.value
@@ -88,7 +90,7 @@ def write_command(batch: pipeline_pb2.WriteBatch) -> Write:
         if request.return_previous:
             put.return_previous = True
         grows_state = True
-    return Write(command.SerializeToString(), grows_state)
+    return Write(command.SerializeToString(), grows_state, work)
 
 
 def _add(

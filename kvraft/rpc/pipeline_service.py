@@ -107,7 +107,7 @@ class PipelineServicer(pipeline_pb2_grpc.PipelineServiceServicer):
 
     async def _write(self, batch: pipeline_pb2.WriteBatch, response: pipeline_pb2.PipelineResponse) -> int:
         write = pipeline_requests.write_command(batch)
-        answer = await self._node.write(write.command, grows_state=write.grows_state)
+        answer = await self._node.write(write.command, grows_state=write.grows_state, work=write.work)
         result = answer.result
         assert isinstance(result, ListResult), result
         pipeline_requests.write_results(response, batch.commands, result.answers)

@@ -21,8 +21,8 @@ from pathlib import Path
 from kvraft.storage.errors import DataDirectoryError
 from kvraft.storage.interfaces import DiskSpace
 
-FORMAT_VERSION = 2
-"""1 was never released: it kept the history in LMDB."""
+FORMAT_VERSION = 3
+"""1 and 2 were never released: 1 kept the history in LMDB, 2 kept answers without the command they are of."""
 _LOCK = "LOCK"
 _FORMAT = "FORMAT"
 _FORMAT_TEMPORARY = "FORMAT.tmp"

@@ -312,11 +312,14 @@ class StateStore(StateTransaction, Protocol):
         """What it takes on the disk. Raises StorageError."""
         ...
 
-    def view(self) -> StateView: ...
+    def view(self) -> StateView:
+        """This moment. In the middle of an entry `applied` still names the one before, whose state it is not.
+        Raises StorageError."""
+        ...
 
     def freeze(self, *, trims_history: bool = False) -> bool:
-        """Closes the active table so that `flush` can write it. False: nothing to flush. With
-        `trims_history` there always is: what the history may not keep."""
+        """Closes the active table so that `flush` can write it; never in the middle of an entry. False:
+        nothing to flush. With `trims_history` there always is: what the history may not keep."""
         ...
 
     def flush(self) -> None:

@@ -36,6 +36,7 @@ from tests.sim.history import (
     Violation,
     Write,
 )
+from tests.sim.hostile import reuse_number
 from tests.sim.timeline import MS_US
 
 if TYPE_CHECKING:
@@ -178,6 +179,8 @@ class Client:
         self._pace_us = pace_us
         self._known: dict[bytes, KvRecord | None] = {}
         self._registers = chance.random() < 0.5
+        self._reuses = random.Random(f"{chance.getstate()[1][0]} reuses")
+        """Chance of its own: whether a number is used again shifts nothing else."""
         self._client_id: int | None = None
         self._sequence = 0
         self._revision = 0
@@ -228,6 +231,8 @@ class Client:
             return
         self._world.report.events[f"operation {operation.outcome.value}"] += 1
         if operation.outcome is Outcome.DONE:
+            if operation.request_id is not None and self._reuses.random() < 0.1:
+                reuse_number(self._world, self._reuses, operation.request_id)
             self._revision = max(self._revision, operation.revision)
             if isinstance(operation.result, TxnResult):
                 branch = "succeeded" if operation.result.succeeded else "failed"

@@ -43,6 +43,8 @@ from tests.sim.transfers import Reception, send_snapshot
 NEVER_US = 1 << 62
 GATHER_US = 2 * MS_US
 """How long a process lets things gather before it takes a turn."""
+COMMAND_WORK_MAX = 250
+"""What the last command of a turn may cost: more than any in these runs does."""
 EPOCH_MS = 1_700_000_000_000
 CLOCKS_AHEAD_MS_MAX = 200_000
 """Further than most clocks are ever set, and than quick ones come in a run."""
@@ -108,6 +110,8 @@ class World:
         """How likely a snapshot's transfer breaks at each of its steps."""
         self.contended: random.Random | None = None
         """The nodes' chance, where elections are to collide."""
+        self.work_us = 0
+        """What a unit of work takes a node."""
         self.hosts: dict[NodeId, Host] = {}
         self.on_crash: Callable[[Host], None] = lambda _: None
         self.on_snapshot_waiting: Callable[[Host], None] = lambda _: None
@@ -142,6 +146,8 @@ class Host:
         self._booted_us = 0
         self._origin_ms = 0
         self._turn_due_us = NEVER_US
+        self._busy_until_us = 0
+        """A turn has taken so long, by the work it did."""
         world.network.receivers[self.node_id] = self._receive
 
     # --- the process --------------------------------------------------------------------------
@@ -256,6 +262,7 @@ class Host:
         self._schedule(self.world.timeline.now_us + 1 + int(self.chance.random() * GATHER_US))
 
     def _schedule(self, due_us: int) -> None:
+        due_us = max(due_us, self._busy_until_us)
         if due_us < self._turn_due_us:
             self._turn_due_us = due_us
             self.world.timeline.at(due_us, self._turn_if_due, self.life, due_us)
@@ -276,6 +283,11 @@ class Host:
         except Killed:
             self.crash("in a turn")
             return
+        work = self.world.settings.turn_work_max - replica.machine.allowance
+        assert work <= self.world.settings.turn_work_max + COMMAND_WORK_MAX, (
+            f"a turn was {work} units of work"
+        )
+        self._busy_until_us = self.world.timeline.now_us + work * self.world.work_us
         if self.world.agreement is not None:
             self.world.agreement.observe(self.node_id, replica)
             ahead_ms = replica.machine.clock_ms - EPOCH_MS - self.world.timeline.now_us // 1000

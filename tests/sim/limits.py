@@ -9,7 +9,7 @@ import pytest
 
 from kvraft.machine import lease_commands
 from kvraft.machine.users import dead_letters, queues, receipts
-from kvraft.node import delivery_stream, watching
+from kvraft.node import delivery_stream, proposals, watching
 from kvraft.storage.state import history
 
 LEASE_KEYS_AT_ONCE = 2
@@ -29,5 +29,6 @@ def small_limits() -> Iterator[None]:
         patch.setattr(receipts, "MESSAGES_MAX", 1)
         patch.setattr(dead_letters, "ATTEMPTS_MAX", 3)
         patch.setattr(dead_letters, "KEPT_MAX", 20)
+        patch.setattr(proposals, "HEAVY_WORK_MIN", 100)
         patch.setattr(delivery_stream, "STREAM_BYTES_MAX", 1_500)
         yield

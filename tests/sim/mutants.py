@@ -20,13 +20,15 @@ from typing import Any
 import pytest
 
 from kvraft import errors
-from kvraft.machine import kv, txn
+from kvraft.machine import kv, machine, txn
 from kvraft.machine.answers import encode_answer
 from kvraft.machine.clients import Clients, _Client
 from kvraft.machine.compares import holds
 from kvraft.machine.results import Answer
+from kvraft.machine.space import KvSpace
 from kvraft.node import pending_write, proposals, reads
 from kvraft.node.leader_clock import LeaderClock
+from kvraft.node.replica import Replica
 from kvraft.node.watching import WatchHub, WatchStream, _Place
 from kvraft.raft import claims, reading, replication, snapshotting
 from kvraft.raft.configuration import Configuration
@@ -42,10 +44,10 @@ from kvraft.raft.progress import Progress
 from kvraft.raft.ready import ConfirmedRead, Ready, SendSnapshot
 from kvraft.raft.roles import Leader, PendingRound
 from kvraft.raft.state import State
-from kvraft.raft.types import HardState, Index, NodeId, SnapshotMetadata, Term
+from kvraft.raft.types import Entry, HardState, Index, NodeId, SnapshotMetadata, Term
 from kvraft.rpc import forwarded_commands
 from kvraft.storage.errors import StorageError
-from kvraft.storage.interfaces import Applied, LogWrite, StateReader, StateStore
+from kvraft.storage.interfaces import Applied, LogWrite, StateStore
 from kvraft.storage.memory_log import MemoryLog
 from kvraft.storage.state import tables
 from kvraft.storage.state.history import HistoryFlush, Revision
@@ -357,11 +359,26 @@ def _installation_deletes_what_is_received(patch: Patch) -> None:
 
 
 def _numbers_are_not_remembered(patch: Patch) -> None:
-    patch.setattr(Clients, "_remember", lambda *_: None)
+    patch.setattr(Clients, "remember", lambda *_: None)
+
+
+def _numbers_are_not_compared(patch: Patch) -> None:
+    patch.setattr(machine, "fingerprint_of", lambda _data, _client_id: bytes(8))
 
 
 def _acknowledged_numbers_are_forgotten(patch: Patch) -> None:
     patch.setattr(_Client, "is_stale", lambda *_: False)
+
+
+def _entries_applied_whole(patch: Patch) -> None:
+    apply = Replica._apply
+
+    def at_once(self: Replica, entry: Entry) -> None:
+        self.machine.allowance += 1_000_000
+        apply(self, entry)
+        self.machine.allowance -= 1_000_000
+
+    patch.setattr(Replica, "_apply", at_once)
 
 
 def _snapshots_without_clients(patch: Patch) -> None:
@@ -374,19 +391,21 @@ def _snapshots_without_clients(patch: Patch) -> None:
 
 
 def _answers_in_memory_only(patch: Patch) -> None:
-    def remember(clients: Clients, _client_id: int, client: _Client, sequence: int, answer: Answer) -> None:
-        client.answers[sequence] = encode_answer(answer)
+    def remember(clients: Clients, command: command_pb2.Command, fingerprint: bytes, answer: Answer) -> None:
+        client = clients._find(command.client_id)
+        assert client is not None
+        client.answers[command.sequence] = fingerprint + encode_answer(answer)
 
     def forget(_clients: Clients, _client_id: int, client: _Client, sequence: int) -> None:
         del client.answers[sequence]
 
-    patch.setattr(Clients, "_remember", remember)
+    patch.setattr(Clients, "remember", remember)
     patch.setattr(Clients, "_forget_answer", forget)
 
 
 def _transactions_compare_absent_keys_as_equal(patch: Patch) -> None:
-    def or_absent(reader: StateReader, compare: command_pb2.TxnCommand.Compare) -> bool:
-        return holds(reader, compare) or kv.get(reader, compare.start) is None
+    def or_absent(space: KvSpace, compare: command_pb2.TxnCommand.Compare) -> bool:
+        return holds(space, compare) or kv.get(space.state, compare.start) is None
 
     patch.setattr(txn, "holds", or_absent)
 
@@ -500,7 +519,9 @@ MUTANTS = (
     Mutant("a stream's rest taken after the next one's", _streams_overtake_each_other),
     Mutant("installation deletes a newer snapshot", _installation_deletes_what_is_received),
     Mutant("repeated number applied again", _numbers_are_not_remembered),
+    Mutant("answer given to another command of its number", _numbers_are_not_compared),
     Mutant("acknowledged number applied again", _acknowledged_numbers_are_forgotten),
+    Mutant("an entry applied in one turn whatever its work", _entries_applied_whole, Kind.KEYS),
     Mutant("client sessions left out of the snapshot", _snapshots_without_clients),
     Mutant("answers kept in memory only", _answers_in_memory_only),
     Mutant("a transaction finds any absent key equal", _transactions_compare_absent_keys_as_equal),
@@ -544,7 +565,8 @@ CHECKERS = {
     "checker.py": "mail",
     "lifetimes.py": "owners of leases",
     "model.py": "leases and the log",
-    "host.py": "clocks",
+    "host.py": "clocks, and the work of a turn",
+    "hostile.py": "numbers used again",
     "invariants.py": "laws of Raft",
     "states.py": "digests",
     "ledger.py": "ledger",

@@ -135,11 +135,12 @@ class Simulation:
             journal=self.journal,
             laws=None if only_clients else ClusterChecker(),
             agreement=None if only_clients else StateAgreement(),
-            settings=_node_settings(chance, self._stream("history"), kind_of(seed)),
+            settings=_node_settings(chance, self._stream("history"), self._stream("turns"), kind_of(seed)),
             raft_settings=_raft_settings(chance),
             learners=learners,
             transfer_cuts=chance.choice((0.0, 0.01, 0.1)),
         )
+        self.world.work_us = self._stream("work").choice((0, 200, 1_000))
         if chance.random() < 0.3:
             self.world.contended = Contended(f"{seed} contended")
         for node_id in node_ids:
@@ -253,7 +254,9 @@ class Probe:
             self._simulation.timeline.after(10 * MS_US, self._attempt)
 
 
-def _node_settings(chance: random.Random, history_chance: random.Random, kind: Kind) -> NodeSettings:
+def _node_settings(
+    chance: random.Random, history_chance: random.Random, turn_chance: random.Random, kind: Kind
+) -> NodeSettings:
     """Limits so small that each is met all the time."""
     # A write that was lost on its way counts as waiting until its outcome is given up.
     # (People and owners ask for more at a time than a crowded node takes: they would mostly wait.)
@@ -267,6 +270,8 @@ def _node_settings(chance: random.Random, history_chance: random.Random, kind: K
         waiting_commands_max=2 if crowded else 100,
         waiting_bytes_max=300 if crowded else 10_000,
         batch_bytes_max=chance.choice((60, 400)),
+        heavy_work_max=turn_chance.choice((1, 1_000)),
+        turn_work_max=turn_chance.choice((1, 5, 50)),
         flush_interval_ms=chance.choice((100, 500, 2_000)),
         flush_bytes=chance.choice((500, 5_000)),
         memory_bytes_max=chance.choice((8_000, 50_000)),

@@ -14,6 +14,7 @@ from tests.sim.checkers.watches import check_watch
 from tests.sim.clients import Client, Recorder
 from tests.sim.history import Register, Violation
 from tests.sim.host import World
+from tests.sim.hostile import HEAVY_PACE_US, HeavyCaller
 from tests.sim.laws import Journal
 from tests.sim.timeline import SECOND_US
 from tests.sim.watchers import Watcher
@@ -43,7 +44,7 @@ class Workload(Protocol):
 class KvWorkload:
     """Clients and watchers of the key-value space."""
 
-    rest_us = 3 * SECOND_US
+    rest_us = 8 * SECOND_US
 
     def __init__(
         self,
@@ -64,7 +65,10 @@ class KvWorkload:
             Watcher(number, world, stream(f"watcher {number}")) for number in range(1, WATCHERS + 1)
         ]
 
+        self._heavy_caller = HeavyCaller(world, stream("heavy caller"), HEAVY_PACE_US)
+
     def stop(self) -> None:
+        self._heavy_caller.is_stopped = True
         for client in self._clients:
             client.is_stopped = True
         for watcher in self._watchers:

@@ -202,6 +202,7 @@ def leave_all(space: UserSpace, user_id: str) -> None:
         assert group is not None, f"user {user_id!r} is in group {group_id!r}, which does not exist"
         _leave(space, group_id, user_id)
         group.member_count -= 1
+        space.looked_at += group.member_count
         if not group.member_count:
             _delete(space, group_id)
             continue

@@ -132,7 +132,8 @@ def _members(space: UserSpace, message: message_pb2.Message, size_bytes: int) ->
     accepting: list[OpenQueue] = []
     full: list[OpenQueue] = []
     blocking = 0
-    for user_id in groups.member_ids(state, group_id):
+    member_ids = groups.member_ids(state, group_id)
+    for user_id in member_ids:
         user = find_recipient(state, user_id)
         assert user is not None, f"a member of group {group_id!r} is no user"
         is_sender = user_id == sender_id
@@ -148,4 +149,5 @@ def _members(space: UserSpace, message: message_pb2.Message, size_bytes: int) ->
                 blocking += 1
             else:
                 accepting.append(queue)
+    space.looked_at += 2 * len(member_ids) + len(accepting) + len(full) + blocking
     return accepting, full, blocking

@@ -7,6 +7,9 @@ from enum import IntEnum
 from kvraft.machine.space import KvSpace
 from kvraft.storage.interfaces import StateTransaction
 
+ROW_WORK = 3
+"""What writing a row of user data costs."""
+
 
 class SessionEnd(IntEnum):
     """Why a session ended. The values are a format of the history."""
@@ -37,7 +40,7 @@ class UserSpace:
 
     Commands look before they write (`kvraft.machine.users`): there is nothing to take back."""
 
-    __slots__ = ("_bodies", "changed", "clock_ms", "revision", "space", "state", "touched")
+    __slots__ = ("_bodies", "_written", "clock_ms", "looked_at", "revision", "space", "state", "touched")
 
     def __init__(self, space: KvSpace, clock_ms: int, touched: Touched) -> None:
         self.space = space
@@ -46,8 +49,20 @@ class UserSpace:
         self.revision = space.revision
         self.clock_ms = clock_ms
         self.touched = touched
-        self.changed = False
+        self.looked_at = 0
+        """Rows that a command looked at besides those it wrote, where they may be many."""
+        self._written = 0
         self._bodies = 0
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was written."""
+        return self._written > 0
+
+    @property
+    def work(self) -> int:
+        """What it has cost so far: a row of user data is mostly decoded before it is written."""
+        return self.looked_at + ROW_WORK * self._written
 
     def new_body_id(self) -> int:
         """Of a body that this command adds: by its revision, and its number among those of the command."""
@@ -60,9 +75,9 @@ class UserSpace:
     def put(self, row_key: bytes, row: bytes, previous: bytes | None) -> None:
         """Writes a row that holds `previous` (None: there is none)."""
         self.state.put(row_key, row, previous)
-        self.changed = True
+        self._written += 1
 
     def delete(self, row_key: bytes, previous: bytes) -> None:
         """Deletes a row, which holds `previous`."""
         self.state.delete(row_key, previous)
-        self.changed = True
+        self._written += 1

@@ -158,6 +158,7 @@ class LayeredState:
             raise StorageError(
                 f"the flush up to index {self._flush.applied.index} was not written: it failed or is not over"
             )
+        assert self._digest == self._applied.digest, "an entry is only half applied"
         is_flushed = self._applied.index == self._flushed.index
         if is_flushed and self._rewrite is None and not trims_history:
             return False
@@ -263,7 +264,6 @@ class LayeredState:
         self._reader = reader
 
     def _freeze_active(self) -> None:
-        assert self._digest == self._applied.digest, "an entry is only half applied"
         active = self._active
         if not active.rows:
             return

@@ -53,6 +53,8 @@ from tests.sim.history import (
 )
 
 Changes = list[tuple[bytes, bytes | None]]
+NO_OPERATION = 0
+"""Marks a command of nobody whose answers count; it changes nothing."""
 
 _ON_THE_WIRE = {
     Relation.EQUAL: kv_pb2.Compare.RELATION_EQUAL,
@@ -175,6 +177,8 @@ class Ledger:
                     self._post(position, operation_number(command))
 
     def _post(self, position: int, number: int) -> None:
+        if number == NO_OPERATION:
+            return
         operation = self._operations[number]
         if number in self.postings:
             if operation.request_id is not None:

@@ -36,6 +36,8 @@ class StateAgreement:
                 self.check(node_id, index, known[index])
         self.check(node_id, applied.index, applied.digest)
         self._applied[node_id] = applied.index
+        if replica.is_amid_entry:
+            return  # the revision is already another one
         revision = self._revisions.setdefault(applied.index, replica.machine.revision)
         assert revision == replica.machine.revision, (
             f"n{node_id}: revision {replica.machine.revision} at {applied.index}, elsewhere {revision}"

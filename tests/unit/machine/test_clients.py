@@ -204,6 +204,87 @@ def test_a_list_is_one_number_and_many_answers(store: Store) -> None:
     assert store.machine.revision == 7
 
 
+def puts(*values: bytes) -> dict[str, object]:
+    return {"list": {"commands": [{"put": {"key": b"k", "value": value}} for value in values]}}
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ({"put": {"key": b"k", "value": b"1"}}, {"put": {"key": b"k", "value": b"2"}}),
+        ({"put": {"key": b"k", "value": b"1"}}, {"delete": {"key": b"k"}}),
+        ({"put": {"key": b"k"}}, {"put": {"key": b"k", "return_previous": True}}),
+        (puts(b"1", b"2"), puts(b"1", b"2", b"3")),
+        (puts(b"1", b"2"), puts(b"1")),
+        (puts(b"1", b"2"), puts(b"2", b"1")),
+        ({"put": {"key": b"k", "value": b"", "lease_id": 9}}, {"put": {"key": b"k", "value": b""}}),
+        (puts(b"1"), {"user_data": {"purge_queue": {"user_id": "ann", "device_id": "phone"}}}),
+    ],
+)
+def test_another_command_under_a_used_number_is_refused(
+    store: Store, first: dict[str, object], other: dict[str, object]
+) -> None:
+    client = store.register()
+    answer = store.apply(numbered(client, 1, **first))
+    rows, revision = dict(store.state.rows), store.machine.revision
+    refused = Answer(revision, Failed(FailureReason.REQUEST_ID_REUSED, 1))
+    assert store.apply(numbered(client, 1, **other)) == refused
+    store.restart()
+    assert store.apply(numbered(client, 1, **other)) == refused
+    assert (store.state.rows, store.machine.revision) == (rows, revision)
+    assert store.apply(numbered(client, 1, **first)) == answer, "it still has its own answer"
+
+
+def test_a_repetition_may_acknowledge_more_than_the_first_attempt(store: Store) -> None:
+    client = store.register()
+    for sequence in (1, 2):
+        store.apply(increment(client, sequence))
+    for sequence in (3, 300, 1 << 40):
+        answer = store.apply(increment(client, sequence))
+        assert store.apply(increment(client, sequence, first_unacknowledged=sequence - 1)) == answer
+        assert store.apply(increment(client, sequence, first_unacknowledged=sequence)) == answer
+    assert versions(store) == 5
+
+
+def test_a_number_that_was_not_taken_may_be_used_for_another_command(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "ANSWERS_MAX", 1)
+    client = store.register()
+    store.apply(increment(client, 1))
+    refused = store.apply(increment(client, 2)).result
+    assert refused == Failed(FailureReason.TOO_MANY_UNACKNOWLEDGED, client)
+    answer = store.apply(numbered(client, 2, first_unacknowledged=2, delete={"key": b"k"}))
+    assert answer.result == DeleteResult(True, None)
+
+
+def test_an_answer_that_was_too_large_to_keep_is_of_its_command_alone(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "ANSWER_BYTES_MAX", 1_000)
+    client = store.register()
+    store.apply(Command(put={"key": b"large", "value": bytes(2_000)}))
+    store.apply(numbered(client, 1, put={"key": b"large", "value": b"", "return_previous": True}))
+    other = store.apply(numbered(client, 1, put={"key": b"other", "value": b""}))
+    assert other.result == Failed(FailureReason.REQUEST_ID_REUSED, 1)
+
+
+def test_idle_clients_with_many_answers_are_forgotten_in_steps(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "FORGOTTEN_ROWS_MAX", 3)
+    idle = [store.register() for _ in range(3)]
+    for client in idle:
+        for sequence in (1, 2):
+            store.apply(increment(client, sequence))
+    store.now_ms += clients.CLIENT_IDLE_MS
+    left = []
+    for _ in range(3):
+        store.apply(Command(expire={"term": 1, "client_ids": idle}))
+        left.append(len(list(clients.idle_clients(store.state, store.now_ms))))
+    assert left == [2, 1, 0]
+
+
 records = st.builds(
     KvRecord,
     st.binary(max_size=20),

@@ -159,8 +159,8 @@ def test_prefix_end(prefix: bytes, end: bytes) -> None:
 def test_the_clock_is_the_highest_stamp_and_survives_with_the_revision() -> None:
     state = PlainState()
     machine = Machine(state)
-    machine.apply(batch(put(b"a", b"1"), time_ms=5_000), 1)
-    machine.apply(batch(put(b"a", b"2"), time_ms=4_000), 1)
+    list(machine.apply(batch(put(b"a", b"1"), time_ms=5_000), 1))
+    list(machine.apply(batch(put(b"a", b"2"), time_ms=4_000), 1))
     again = Machine(state)
     assert (again.clock_ms, again.revision) == (5_000, 2)
 
@@ -179,20 +179,21 @@ def test_a_group_is_answered_by_its_id() -> None:
 )
 def test_what_is_not_understood_stops_the_machine(data: bytes) -> None:
     with pytest.raises(UnknownCommandError):
-        Machine(PlainState()).apply(data, 1)
+        list(Machine(PlainState()).apply(data, 1))
 
 
 def test_what_is_no_command_changes_nothing_on_any_node() -> None:
     machine = Machine(PlainState())
     """It is in the log for good: every node answers it alike, and goes on."""
     for garbage in (b"", b"\xff\xff\xff", b"\x0a"):
-        assert machine.apply(garbage, 1) == []
+        assert list(machine.apply(garbage, 1)) == []
     message = command_pb2.CommandBatch(version=BATCH_VERSION)
     good = command_pb2.Command(put={"key": b"k", "value": b"v"}).SerializeToString()
     nothing = command_pb2.Command(user_data={}).SerializeToString()
     message.groups.add(origin_id=1, group_id=2, commands=[b"", b"\xff\xff\xff", nothing, good])
     (group,) = machine.apply(message.SerializeToString(), 1)
     malformed = Answer(0, Failed(FailureReason.MALFORMED))
+    assert group is not None
     assert group.answers == [malformed, malformed, malformed, Answer(1, PutResult(None))]
 
 
@@ -203,11 +204,11 @@ def test_what_a_newer_version_meant_stops_the_node() -> None:
         message = command_pb2.CommandBatch(version=BATCH_VERSION)
         message.groups.add(origin_id=1, group_id=2, commands=[command])
         with pytest.raises(UnknownCommandError):
-            machine.apply(message.SerializeToString(), 1)
+            list(machine.apply(message.SerializeToString(), 1))
 
 
 def test_replicated_time_ends_where_dates_do() -> None:
     machine = Machine(PlainState())
     message = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=(1 << 64) - 1)
-    machine.apply(message.SerializeToString(), 1)
+    list(machine.apply(message.SerializeToString(), 1))
     assert machine.clock_ms == TIME_MS_MAX

@@ -25,6 +25,7 @@ from kvraft.machine.results import (
     TxnOperationResult,
     TxnResult,
 )
+from kvraft.machine.work import COMMAND_WORK_MAX
 from kvraft.v1 import command_pb2
 from tests.unit.machine.plain_state import PlainState
 from tests.unit.machine.txn_model import Model
@@ -389,15 +390,39 @@ def test_what_is_answered_is_limited_in_all(store: Store) -> None:
     assert store.fails_without_a_trace(*fitting, read(b"c")) == too_large
     assert store.fails_without_a_trace(put(b"d"), read(b"a", b"d"), get(b"a")) == too_large
     assert store.fails_without_a_trace(*[read(b"a", b"b")] * 3) == too_large
-    assert len(store.results(*[read(keys_only=True)] * 100)) == 100
+    assert len(store.results(*[read(keys_only=True)] * 20)) == 20
     assert len(store.results(*fitting, read(b"a", count_only=True))) == 4
 
 
-def test_as_many_small_records_as_a_response_can_hold(store: Store) -> None:
+def test_all_that_a_transaction_looks_at_is_limited(store: Store) -> None:
     store.put(*[b"%03d" % number for number in range(1_000)], value=b"")
-    most = txn.ANSWER_BYTES_MAX // (1_000 * (txn.RECORD_BYTES + 3))
-    assert len(store.results(*[read(limit=1_000)] * most)) == most
-    store.fails_without_a_trace(*[read(limit=1_000)] * (most + 1))
+    most = COMMAND_WORK_MAX // 1_000 - 1
+    for operation in (read(limit=1_000), read(limit=1_000, count_only=True)):
+        assert len(store.results(*[operation] * most)) == most
+        too_large = store.fails_without_a_trace(put(b"d"), *[operation] * (most + 1))
+        assert too_large == Failed(FailureReason.RANGE_TOO_LARGE, COMMAND_WORK_MAX)
+
+
+def test_all_that_is_compared_is_limited_by_keys_and_by_bytes(store: Store) -> None:
+    store.put(*[b"%03d" % number for number in range(1_000)], value=b"")
+    compare = Compare(is_range=True, relation=GREATER, version=0)
+    assert store.holds(*[compare] * 19)
+    too_large = Failed(FailureReason.RANGE_TOO_LARGE, COMMAND_WORK_MAX)
+    many = TxnCommand(compares=[compare] * 128)
+    assert store.apply(Command(txn=many)).result == too_large
+    store.put(*[b"%03d" % number for number in range(100)], value=bytes(1 << 20))
+    assert store.apply(Command(txn=TxnCommand(compares=[compare]))).result == too_large
+
+
+def test_what_is_deleted_is_limited_by_bytes(store: Store) -> None:
+    keys = [b"%03d" % number for number in range(100)]
+    store.put(*keys, value=bytes(1 << 20))
+    everything = Operation(delete_range=command_pb2.DeleteRangeCommand(limit=100))
+    too_large = Failed(FailureReason.RANGE_TOO_LARGE, COMMAND_WORK_MAX)
+    assert store.fails_without_a_trace(put(b"d"), everything) == too_large
+    answer = store.apply(Command(delete_range=everything.delete_range))
+    assert answer.result == DeleteRangeResult(77, more=True), "the rest is for the next one"
+    assert store.keys() == keys[77:]
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ class Node:
         """The revision after it."""
         group = command_pb2.CommandGroup(origin_id=1, group_id=1, commands=[command.SerializeToString()])
         batch = command_pb2.CommandBatch(version=BATCH_VERSION, time_ms=ERASED_MS, groups=[group])
-        self.machine.apply(batch.SerializeToString(), 1)
+        list(self.machine.apply(batch.SerializeToString(), 1))
         self.state.mark_applied(Index(self.state.applied.index + 1), Term(1))
         return self.machine.revision
 

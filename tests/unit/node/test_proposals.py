@@ -6,7 +6,7 @@ import pytest
 
 from kvraft.errors import Reason, RequestError
 from kvraft.machine.results import Answer, DeleteResult
-from kvraft.node.proposals import Proposals, Waiter
+from kvraft.node.proposals import LOSS_SUSPECTED_MS, Proposals, Waiter
 from kvraft.node.settings import NodeSettings
 from kvraft.raft.types import Term
 
@@ -222,3 +222,45 @@ def test_the_limits_of_what_waits_hold_for_commands_and_bytes(client: Client) ->
     other.proposals.applied(group.group_id, [answer(1)] * 5)
     other.submit(b"z")
     assert other.proposals.in_flight == 1
+
+
+def test_heavy_commands_wait_for_each_other_and_light_ones_for_none(client: Client) -> None:
+    def submit(name: bytes, work: int) -> None:
+        client.proposals.accept(Waiter(name, True, 0, lambda told: client.told.append((name, told)), work))
+
+    work = SETTINGS.heavy_work_max // 2
+    for name in (b"a", b"b", b"c"):
+        submit(name, work)
+    submit(b"light", 1)
+    group = client.proposals.take_group(T1, 0)
+    assert group.commands == (b"light", b"a", b"b")
+    assert not client.proposals.has_waiting
+    submit(b"again", 1)
+    assert client.proposals.take_group(T1, 0).commands == (b"again",)
+    client.proposals.applied(group.group_id, [answer(1)] * 3)
+    assert client.proposals.take_group(T1, 0).commands == (b"c",)
+
+
+def test_a_heavy_command_alone_may_be_more_than_the_limit_and_waits_for_its_turn(client: Client) -> None:
+    told: list[object] = []
+    for _ in range(2):
+        work = 2 * SETTINGS.heavy_work_max
+        client.proposals.accept(Waiter(b"x", True, 0, told.append, work))
+    group = client.proposals.take_group(T1, 0)
+    assert not client.proposals.has_waiting
+    client.proposals.expire(SETTINGS.admission_timeout_ms, 0)
+    (refused,) = told
+    assert isinstance(refused, RequestError)
+    assert (refused.reason, refused.applied) == (Reason.OVERLOADED, "no")
+    client.proposals.put_back(group.group_id)
+    assert client.proposals.take_group(T1, 0).commands == (b"x",)
+
+
+def test_a_question_alone_is_not_asked_again(client: Client) -> None:
+    """It has no commands that could be lost."""
+    client.submit(b"a")
+    group = client.proposals.take_group(T1, 0)
+    assert client.proposals.suspects_loss(T1, LOSS_SUSPECTED_MS)
+    client.proposals.take_group(T1, LOSS_SUSPECTED_MS)
+    client.proposals.applied(group.group_id, [answer(1)])
+    assert not client.proposals.suspects_loss(T1, 10 * LOSS_SUSPECTED_MS)

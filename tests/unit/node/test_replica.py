@@ -16,6 +16,7 @@ from kvraft.raft.messages import (
     AppendEntries,
     AppendEntriesAccepted,
     Heartbeat,
+    HeartbeatResponse,
     InstallSnapshot,
     Message,
     RequestVote,
@@ -321,3 +322,30 @@ def test_a_write_that_is_only_slow_is_not_given_anew(node: Surroundings) -> None
     node.finish_write()
     assert len(node.told) == 1
     assert node.forwarded == [slow, probe]
+
+
+# --- an entry that is much work ------------------------------------------------------------------
+
+
+def test_a_turn_ends_amid_an_entry_that_is_much_work(node: Surroundings) -> None:
+    """Heartbeats are answered meanwhile, and nothing is flushed before it is over."""
+    count = 3 * node.replica.settings.turn_work_max
+    group = command_pb2.CommandGroup(origin_id=LEADER, group_id=1, commands=[PUT] * count)
+    data = command_pb2.CommandBatch(version=BATCH_VERSION, groups=[group]).SerializeToString()
+    node.turn(append(1, entry(1, 1, data), after=0, after_term=0, commit=1))
+    node.log.append(node.writes.pop(0))
+    node.replica.log_written()
+    revisions = []
+    while node.replica.has_work:
+        node.now_ms += 10
+        node.replica.receive(heartbeat(1))
+        node.take_sent()
+        node.replica.turn(node.now_ms, 0)
+        if node.replica.has_work:
+            assert any(isinstance(message, HeartbeatResponse) for message in node.take_sent())
+            assert not node.flushes
+            node.replica.state.view().close()
+        revisions.append(node.replica.machine.revision)
+    assert revisions == [count // 3, 2 * count // 3, count]
+    assert node.replica.state.applied.index == 1
+    assert node.flushes

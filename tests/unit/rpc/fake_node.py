@@ -152,7 +152,7 @@ class FakeNode:
     def fail(self, failure: BaseException) -> None:
         self.failures.append(failure)
 
-    async def write(self, command: bytes, *, grows_state: bool) -> Answer:
+    async def write(self, command: bytes, *, grows_state: bool, work: int = 0) -> Answer:
         self._refuse()
         if self.is_full and grows_state:
             raise no_space()
@@ -171,7 +171,7 @@ class FakeNode:
 
     def apply(self, batch: command_pb2.CommandBatch) -> list[AppliedGroup]:
         machine = self.replica.machine
-        groups = machine.apply(batch.SerializeToString(), 1)
+        groups = [group for group in machine.apply(batch.SerializeToString(), 1) if group is not None]
         self.state.history.record(machine.changes, machine.clock_ms)
         self.replica.watches.publish(machine.changes, machine.revision)
         self.replica.deliveries.publish(machine.touched)

@@ -24,7 +24,7 @@ def test_a_missing_directory_is_made_and_private(tmp_path: Path) -> None:
         assert stat.S_IMODE(made.stat().st_mode) == 0o700
     for made in (path / "LOCK", path / "FORMAT"):
         assert stat.S_IMODE(made.stat().st_mode) == 0o600
-    assert (path / "FORMAT").read_text() == "2\n"
+    assert (path / "FORMAT").read_text() == "3\n"
     directory.close()
 
 
@@ -69,12 +69,12 @@ def test_closing_lets_another_have_it(tmp_path: Path) -> None:
     DataDirectory.open(tmp_path).close()
 
 
-@pytest.mark.parametrize("text", ["1", "3"])
+@pytest.mark.parametrize("text", ["2", "4"])
 def test_another_format_is_refused_and_left_alone(tmp_path: Path, text: str) -> None:
     (tmp_path / "FORMAT").write_text(f"{text}\n")
     with pytest.raises(
         DataDirectoryError,
-        match=rf"is of format {text}, and .* format 2: start the version of kvraft that made it",
+        match=rf"is of format {text}, and .* format 3: start the version of kvraft that made it",
     ):
         DataDirectory.open(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["FORMAT", "LOCK"]
