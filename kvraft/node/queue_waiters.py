@@ -20,6 +20,10 @@ class QueueWaiters:
         """And the connection of each."""
         self.share = Share(WAITERS_MAX)
 
+    def __bool__(self) -> bool:
+        """Whether anybody waits."""
+        return bool(self._waiters)
+
     def add(self, device: tuple[str, str], on_change: Callable[[], None]) -> None:
         """Until it is removed, `on_change` is called whenever the queue changed. Raises RequestError."""
         connection = CONNECTION.get()

@@ -61,6 +61,11 @@ class Reads:
     def has_new(self) -> bool:
         return bool(self._new)
 
+    @property
+    def waits(self) -> bool:
+        """Whether a read waits for what this node has not applied."""
+        return bool(self._by_index or self._by_revision)
+
     def accept(self, reader: Reader) -> None:
         """Takes a linearizable read."""
         self.in_flight += 1

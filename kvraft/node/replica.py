@@ -518,7 +518,8 @@ class Replica:
     def _send_all(self, messages: tuple[Message, ...] | list[Message]) -> None:
         for message in messages:
             if isinstance(message, HeartbeatResponse):
-                self._peers.send(replace(message, wall_ms=self.wall_ms))
+                is_followed = self.watches.share.taken > 0 or bool(self.queue_waiters) or self.reads.waits
+                self._peers.send(replace(message, wall_ms=self.wall_ms, follows_commits=is_followed))
             else:
                 self._peers.send(message)
 

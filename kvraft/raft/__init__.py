@@ -29,7 +29,8 @@ Beyond the paper
     carry no more of the commit index than the follower is known to hold. Entries are applied
     only once they are durable on the node itself, so that its state is never ahead of its log.
     Refusals carry a hint that makes one probe per term enough. Commit indexes travel with the
-    next entries or heartbeat, or at once to a follower that has said it waits (`CommitWanted`).
+    next entries or heartbeat, or at once to a follower that has said it waits (`CommitWanted`) or that
+    somebody follows what it applies (`HeartbeatResponse.follows_commits`).
 
 What is not done
     Reads by the leader's clock: a pause or a jump breaks them. Membership changes while running:

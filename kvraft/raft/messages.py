@@ -102,6 +102,8 @@ class HeartbeatResponse:
     wall_ms: int | None = None
     """What the sender's machine takes for the time, milliseconds since the Unix epoch: not the algorithm's,
     and put in where the message leaves."""
+    follows_commits: bool = False
+    """Whether each commit is to be told to the sender at once; put in likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

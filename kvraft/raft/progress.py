@@ -37,6 +37,7 @@ class Progress:
         "acknowledged_round",
         "commit_sent",
         "commit_wanted",
+        "follows_commits",
         "is_set_aside",
         "last_heard_ms",
         "match_index",
@@ -67,6 +68,8 @@ class Progress:
         """The highest commit index this follower was told."""
         self.commit_wanted = Index(0)
         """Up to here the follower waits for commits and is told at once."""
+        self.follows_commits = False
+        """Whether it is told each commit at once where no entries are on their way that will tell it."""
         self.snapshot_index = Index(0)
         """While in SNAPSHOT mode: what is being sent; the log after it is kept."""
         self.snapshot_retry_ms: int | None = None

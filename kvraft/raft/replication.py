@@ -122,7 +122,9 @@ def replicate(state: State, leader: Leader) -> None:
         ):
             if not _send_append(state, peer, progress):
                 break
-        waits = progress.commit_wanted > progress.commit_sent
+        waits = progress.commit_wanted > progress.commit_sent or (
+            progress.follows_commits and not progress.has_inflight
+        )
         if waits and min(state.commit_index, progress.match_index) > progress.commit_sent:
             state.send_heartbeat(leader, peer, progress)
 
@@ -179,6 +181,7 @@ def on_heartbeat_response(state: State, leader: Leader, message: HeartbeatRespon
     some of it was lost, so make room for a message whose refusal will tell where to resume."""
     progress = leader.progress[message.sender]
     progress.last_heard_ms = state.now_ms
+    progress.follows_commits = message.follows_commits
     progress.acknowledged_round = max(progress.acknowledged_round, min(message.round, leader.round))
     progress.probe_sent = False
     idle_ms = state.now_ms - progress.moved_ms

@@ -195,7 +195,9 @@ def response_to_proto(message: StreamedResponse) -> raft_pb2.AppendEntriesRespon
             return raft_pb2.AppendEntriesResponse(
                 term=message.term,
                 heartbeat_ack=raft_pb2.AppendEntriesResponse.HeartbeatAck(
-                    round=message.round, wall_ms=message.wall_ms or 0
+                    round=message.round,
+                    wall_ms=message.wall_ms or 0,
+                    follows_commits=message.follows_commits,
                 ),
             )
 
@@ -230,7 +232,12 @@ def response_from_proto(
             if ack.wall_ms > TIME_MS_MAX:
                 raise PeerProtocolError(f"a clock that shows {ack.wall_ms} ms since the Unix epoch")
             return HeartbeatResponse(
-                sender=sender, target=target, term=term, round=ack.round, wall_ms=ack.wall_ms or None
+                sender=sender,
+                target=target,
+                term=term,
+                round=ack.round,
+                wall_ms=ack.wall_ms or None,
+                follows_commits=ack.follows_commits,
             )
         case _:
             raise PeerProtocolError("an AppendEntries answer of a kind this node does not know")

@@ -129,12 +129,14 @@ class AppendEntriesResponse(_message.Message):
         hint_term: int
         def __init__(self, rejected_index: _Optional[int] = ..., hint_index: _Optional[int] = ..., hint_term: _Optional[int] = ...) -> None: ...
     class HeartbeatAck(_message.Message):
-        __slots__ = ("round", "wall_ms")
+        __slots__ = ("round", "wall_ms", "follows_commits")
         ROUND_FIELD_NUMBER: _ClassVar[int]
         WALL_MS_FIELD_NUMBER: _ClassVar[int]
+        FOLLOWS_COMMITS_FIELD_NUMBER: _ClassVar[int]
         round: int
         wall_ms: int
-        def __init__(self, round: _Optional[int] = ..., wall_ms: _Optional[int] = ...) -> None: ...
+        follows_commits: bool
+        def __init__(self, round: _Optional[int] = ..., wall_ms: _Optional[int] = ..., follows_commits: _Optional[bool] = ...) -> None: ...
     class StateDigest(_message.Message):
         __slots__ = ("applied_index", "digest")
         APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]

@@ -3,10 +3,18 @@ the leader's own disk)."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from kvraft.raft.events import CommitWanted, Persisted, Unreachable
-from kvraft.raft.messages import AppendEntries, AppendEntriesAccepted, AppendEntriesRefused, Heartbeat
+from kvraft.raft.messages import (
+    AppendEntries,
+    AppendEntriesAccepted,
+    AppendEntriesRefused,
+    Heartbeat,
+    HeartbeatResponse,
+)
 from kvraft.raft.progress import ProgressMode
 from kvraft.raft.ready import Refusal, Role
 from kvraft.raft.settings import Settings
@@ -124,6 +132,24 @@ def test_a_follower_that_waits_learns_of_the_commit_at_once() -> None:
     cluster.step(1, CommitWanted(peer=NodeId(2)))
     cluster.deliver_all()
     assert [node.raft.commit_index for node in cluster.nodes.values()] == [2, 2, 1]
+
+
+def test_a_follower_that_is_followed_learns_of_each_commit_at_once() -> None:
+    """Whoever watches its state waits for no heartbeat, as long as its answers to them say so."""
+    cluster = Cluster(3)
+    cluster.elect(1)
+    cluster.pass_ms(100)
+    says = HeartbeatResponse(
+        sender=NodeId(2), target=NodeId(1), term=cluster[1].raft.term, round=0, follows_commits=True
+    )
+    cluster.receive(says)
+    cluster.propose(1, b"x")
+    cluster.deliver_all()
+    assert [node.raft.commit_index for node in cluster.nodes.values()] == [2, 2, 1]
+    cluster.receive(replace(says, follows_commits=False))
+    cluster.propose(1, b"x")
+    cluster.deliver_all()
+    assert [node.raft.commit_index for node in cluster.nodes.values()] == [3, 2, 2]
 
 
 def test_a_slow_follower_does_not_stop_the_others() -> None:
