@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from kvraft.storage.errors import DataDirectoryError
@@ -98,9 +99,17 @@ class DataDirectory:
 
 def fsync_directory(path: Path) -> None:
     """Makes the names in a directory durable: files made, renamed and removed. Raises OSError."""
+    with opened_directory(path) as descriptor:
+        os.fsync(descriptor)
+
+
+@contextlib.contextmanager
+def opened_directory(path: Path) -> Iterator[int]:
+    """The descriptor of a directory, for fsync; for those who must not find that there is none left when it
+    is too late. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        yield descriptor
     finally:
         os.close(descriptor)
 

@@ -62,8 +62,9 @@ class DirectFile:
         os.posix_fallocate(self._descriptor, 0, size_bytes)
 
     def write(self, offset: int, *pieces: bytes) -> None:
-        """One system call. Up to the next multiple of 4096 zeros follow. Raises OSError; what reached the
-        disk is unknown then, and nothing may be written any more but the same at the same place."""
+        """One system call, unless it is cut short. Up to the next multiple of 4096 zeros follow. Raises
+        OSError; what reached the disk is unknown then, and nothing may be written any more but the same at
+        the same place."""
         before = offset % PAGE_BYTES
         begin, end = offset - before, before + sum(map(len, pieces))
         size_bytes = end + -end % PAGE_BYTES
@@ -76,12 +77,7 @@ class DirectFile:
             place += len(piece)
         buffer[end:size_bytes] = bytes(size_bytes - end)
         with memoryview(buffer) as pages:
-            written = os.pwrite(self._descriptor, pages[:size_bytes], begin)
-            if written < size_bytes:  # perhaps the disk became full on the way: the next call says so
-                whole = written - written % PAGE_BYTES
-                written = whole + os.pwrite(self._descriptor, pages[whole:size_bytes], begin + whole)
-        if written < size_bytes:
-            raise OSError(errno.EIO, f"only {written} of {size_bytes} bytes were written", str(self._path))
+            self._write_pages(pages[:size_bytes], begin)
         self._end = begin + end
         self._last_page = buffer[end - end % PAGE_BYTES : end]
 
@@ -92,6 +88,18 @@ class DirectFile:
 
     def close(self) -> None:
         os.close(self._descriptor)
+
+    def _write_pages(self, pages: memoryview, begin: int) -> None:
+        """A write that was cut short goes on at the page it came to: where it was for want of room, the next
+        call says so. Under a limit that ends within a page none ever does."""
+        while pages:
+            written = os.pwrite(self._descriptor, pages, begin)
+            whole = written - written % PAGE_BYTES
+            if not whole:
+                raise OSError(
+                    errno.ENOSPC, f"only {written} of {len(pages)} bytes were written", str(self._path)
+                )
+            pages, begin = pages[whole:], begin + whole
 
     def _page(self, begin: int) -> bytes:
         """A page of the file, past the cache as well."""

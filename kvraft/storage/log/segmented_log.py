@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kvraft.raft.types import Entry, HardState, Index, Term
-from kvraft.storage.data_directory import create_directory, fsync_directory
+from kvraft.storage.data_directory import create_directory, fsync_directory, opened_directory
 from kvraft.storage.direct_file import PAGE_BYTES, DirectFile
 from kvraft.storage.errors import (
     DataDirectoryError,
@@ -359,16 +359,17 @@ def _fill_next(path: Path, size_bytes: int) -> None:
 
 
 def _begin_segment(directory: Path, sequence: int, record: bytes, size_bytes: int) -> Segment:
-    """Makes a durable segment of the zero-filled file `NEXT_NAME`. Raises OSError, which may be tried again
-    where the disk is full, but not once the file has its name."""
+    """Makes a durable segment of the zero-filled file `NEXT_NAME`. Raises OSError; where something has run
+    out it may be tried again, since that does not happen once the file has its name."""
     path = segment_path(directory, sequence)
-    with DirectFile(directory / NEXT_NAME, synchronous=True) as file:
-        file.write(0, record)
-    os.rename(directory / NEXT_NAME, path)
-    try:
-        fsync_directory(directory)
-    except OSError as error:  # a second one would succeed and mean nothing
-        raise OSError(errno.EIO, f"the name of {path} may not be durable: {error}") from error
+    with opened_directory(directory) as names:
+        with DirectFile(directory / NEXT_NAME, synchronous=True) as file:
+            file.write(0, record)
+        os.rename(directory / NEXT_NAME, path)
+        try:
+            os.fsync(names)
+        except OSError as error:  # a second one would succeed and mean nothing
+            raise OSError(errno.EIO, f"the name of {path} may not be durable: {error}") from error
     return Segment(path, size_bytes)
 
 

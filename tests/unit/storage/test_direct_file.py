@@ -109,8 +109,25 @@ def test_errors_of_opening_are_told(tmp_path: Path) -> None:
         DirectFile(tmp_path / "missing")
 
 
-def test_a_write_cut_short_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("step_bytes", [PAGE_BYTES, PAGE_BYTES + 512, 3 * PAGE_BYTES])
+def test_a_write_that_is_cut_short_goes_on(
+    path: Path, monkeypatch: pytest.MonkeyPatch, step_bytes: int
+) -> None:
+    real = os.pwrite
+    data = random.Random(1).randbytes(5 * PAGE_BYTES + 100)
+    with DirectFile(path, create=True) as file:
+        file.write(0, b"before")
+        monkeypatch.setattr(
+            os, "pwrite", lambda descriptor, data, at: real(descriptor, data[:step_bytes], at)
+        )
+        file.write(6, data)
+    assert path.read_bytes().rstrip(b"\0") == b"before" + data
+
+
+def test_a_write_that_does_not_come_on_found_no_room(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is at a limit that ends within a page: no call ever says so."""
     with DirectFile(path, create=True) as file:
         monkeypatch.setattr(os, "pwrite", lambda descriptor, data, offset: len(data) - 512)
-        with pytest.raises(OSError, match="only 3584 of 4096 bytes were written"):
+        with pytest.raises(OSError, match="only 3584 of 4096 bytes were written") as error:
             file.write(0, b"data")
+    assert error.value.errno == errno.ENOSPC

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import itertools
 import os
 import stat
 import threading
@@ -351,50 +350,6 @@ def test_opening_makes_the_last_record_durable_again(tmp_path: Path, monkeypatch
     assert segments(tmp_path)[0].read_bytes() == before
     (rewritten,) = written
     assert b"the last one" in rewritten
-
-
-def test_a_write_cut_short_kills_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    log = create(tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "pwrite", lambda descriptor, data, offset: len(data) - 1)
-        with pytest.raises(StorageError, match="bytes were written"):
-            log.append(write(1, 1))
-    with pytest.raises(StorageError):
-        log.append(write(1, 1))
-    log.close()
-
-
-def full_disk(descriptor: int, offset: int, length: int) -> None:
-    raise OSError(errno.ENOSPC, "No space left on device")
-
-
-def test_a_full_disk_is_fatal_only_when_a_segment_is_needed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = create(tmp_path)
-    index = 0
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "posix_fallocate", full_disk)
-        while log.spare_failure is None:  # past the middle of the segment a spare is tried
-            index += 1
-            log.append(write(index, index))
-            log._spares.wait()
-        assert log.spare_failure.errno == errno.ENOSPC
-        assert sorted(path.name for path in tmp_path.iterdir()) == [segments(tmp_path)[0].name]
-    while len(segments(tmp_path)) < 2:  # space has come back: it is tried again before the end
-        index += 1
-        log.append(write(index, index))
-    log._spares.wait()
-    assert log.spare_failure is None
-    monkeypatch.setattr(os, "posix_fallocate", full_disk)
-    appended = index
-    with pytest.raises(StorageError, match="No space left"):  # noqa: PT012 - which append it is depends on the size of a segment
-        for index in itertools.count(appended + 1):
-            log.append(write(index, index))
-            appended = index
-    log = reopen(log, tmp_path)
-    assert all_entries(log, 1, appended) == [entry(number) for number in range(1, appended + 1)]
-    log.close()
 
 
 def test_entries_are_read_beside_appending_and_compacting(tmp_path: Path) -> None:
