@@ -19,16 +19,16 @@ def test_a_lease_from_its_grant_to_its_end(served: Served) -> None:
 
     assert served.run("lease", "ttl", lease_id, "--keys").stdout == "3.5 s of 5 s\na\nb\n"
     assert served.run("lease", "keep-alive", lease_id, "--once").stdout == "lives for 5 s\n"
-    assert served.run("lease", "list").stdout.splitlines()[1].split() == [lease_id, "5", "5", "2"]
+    assert served.run("lease", "list").stdout.splitlines()[1].split() == [lease_id, "5", "5", "1"]
     assert served.run("lease", "revoke", lease_id).stdout == "deleted 2\n"
     assert served.run("get", "a").exit_code == 1
 
 
 def test_leases_as_json(served: Served) -> None:
     granted = json.loads(served.run("lease", "grant", "5", "--id", "7", "-o", "json").stdout)
-    lease = {"lease_id": 7, "ttl_s": 5.0, "remaining_s": 5.0, "create_revision": 2}
+    lease = {"lease_id": 7, "ttl_s": 5.0, "remaining_s": 5.0, "create_revision": 1}
     assert granted["lease"] == lease
-    assert granted["header"]["revision"] == 2
+    assert granted["header"]["revision"] == 1
     served.run("put", "k", "1", "--lease", "7")
 
     assert json.loads(served.run("get", "k", "-o", "json").stdout)["kv"]["lease_id"] == 7

@@ -275,9 +275,9 @@ def _documented(language: str) -> list[str]:
 
 def test_the_documented_transactions_are_understood(run: Run) -> None:
     text, for_grpcurl = (
-        re.findall(r"<<'END'\n(.*?)END\n", block, re.DOTALL)[0] for block in _documented("sh")
+        re.findall(r"<<'?END'?\n(.*?)END\n", block, re.DOTALL)[0] for block in _documented("sh")
     )
-    assert run("txn", stdin=text).exit_code == 1
+    assert run("txn", stdin=text.replace("$lease", "17")).exit_code == 1
     document, grpcurl_answer = _documented("json")
     assert run("txn", "--json", stdin=document).exit_code == 1
     json_format.Parse(for_grpcurl, kv_pb2.TxnRequest())

@@ -10,6 +10,7 @@ from typing import Literal
 import grpc.aio
 
 from kvraft.rpc.client_service import ClientServicer
+from kvraft.rpc.gate import Gate
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.kv_service import KvServicer
 from kvraft.rpc.pipeline_service import PipelineServicer
@@ -41,8 +42,9 @@ class MachineServer:
         node = FakeNode()
         headers = ResponseHeaders(node, CLUSTER_ID)
         self._server = grpc.aio.server()
-        kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(node, headers), self._server)
-        client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(node, headers), self._server)
-        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(node, headers), self._server)
+        gate = Gate(self._server)
+        kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(node, headers), gate)
+        client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(node, headers), gate)
+        pipeline_pb2_grpc.add_PipelineServiceServicer_to_server(PipelineServicer(node, headers), gate)
         self.endpoint = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         await self._server.start()
