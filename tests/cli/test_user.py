@@ -60,7 +60,7 @@ def test_an_erasure_is_followed_until_all_nodes_are_clean(
     node = served.node.node
     progress = iter([DIRTY, CLEAN])
     monkeypatch.setattr("kvctl.commands.user.POLL_S", 0.01)
-    node.replica.erasure = lambda _: next(progress)
+    node.replica.upkeep.erasure = lambda _: next(progress)
     result = served.run("user", "erase", "alice", "--yes", "--wait")
     assert result.exit_code == 0
     endpoint = served.node.endpoints
