@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ FORMAT_VERSION = 3
 _LOCK = "LOCK"
 _FORMAT = "FORMAT"
 _FORMAT_TEMPORARY = "FORMAT.tmp"
+_SEGMENT = re.compile(r"[0-9a-f]{16}\.log")
 _OWNER_BYTES = 32
 """Of LOCK: always as many, so that it is written over and needs no room."""
 _FOREIGN_ALLOWED = {_LOCK, _FORMAT_TEMPORARY, "lost+found"}
@@ -81,8 +83,9 @@ class DataDirectory:
 
     @property
     def is_initialised(self) -> bool:
-        """Whether a node lives here: its log has been created."""
-        return any(self.log_directory.glob("[0-9a-f]" * 16 + ".log"))
+        """Whether a node lives here: its log has been created. Raises OSError."""
+        # (`Path.glob` finds nothing in a directory that it may not read.)
+        return any(_SEGMENT.fullmatch(name) for name in os.listdir(self.log_directory))
 
     def space(self) -> DiskSpace:
         """How much room its file system has. Raises OSError."""

@@ -6,6 +6,8 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from kvraft.storage.data_directory import DataDirectory
 from kvraft.storage.errors import DataDirectoryError
 from kvraft.storage.log import SegmentedLog
 from tests.unit.storage.log_samples import IDENTITY, SEGMENT_BYTES, Crash, CrashAt, create
+
+_NOBODY = 65_534
 
 
 def test_a_missing_directory_is_made_and_private(tmp_path: Path) -> None:
@@ -114,6 +118,39 @@ def test_a_file_in_its_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "node").touch()
     with pytest.raises(DataDirectoryError, match="cannot be used"):
         DataDirectory.open(tmp_path / "node")
+
+
+def test_a_log_that_may_not_be_listed_is_not_taken_for_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new one would be begun over it, without the votes that were cast."""
+    monkeypatch.chdir(tmp_path)
+    tmp_path.chmod(0o755)
+    directory = DataDirectory.open(Path("node"))
+    create(directory.log_directory).close()
+    directory.close()
+    directory.log_directory.chmod(stat.S_IWUSR | stat.S_IXUSR)
+    with (
+        without_privileges(directory.path),
+        pytest.raises(DataDirectoryError, match="Permission denied: 'node/log'"),
+    ):
+        DataDirectory.open(directory.path)
+
+
+@contextmanager
+def without_privileges(path: Path) -> Iterator[None]:
+    """Gives everything from a (relative) path on to a user who has none, and acts as this user; whoever has
+    none anyway stays as he is."""
+    if os.geteuid() != 0:
+        yield
+        return
+    for each in (path, *path.rglob("*")):
+        os.chown(each, _NOBODY, _NOBODY)
+    os.seteuid(_NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
 
 
 def test_the_space_is_what_the_file_system_says(tmp_path: Path) -> None:
