@@ -10,11 +10,26 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import IO
+from weakref import WeakSet
 
 from kvraft import reaper
 from kvraft.members import MemberAddresses, serve_command
 
 _PROXIES = {"http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "no_proxy", "no_grpc_proxy"}
+
+_children: WeakSet[subprocess.Popen[bytes]] = WeakSet()
+
+
+def _let_go_of_pipes() -> None:
+    """What is forked from this process lives on without it: it must not hold the pipes of its children."""
+    for child in list(_children):
+        if child.stdin is not None:
+            child.stdin.close()
+            child.stdin = None
+
+
+os.register_at_fork(after_in_child=_let_go_of_pipes)
 
 
 def environment() -> dict[str, str]:
@@ -45,15 +60,19 @@ def start_node(
         members=members,
     )
     with log_path(directory, node_id).open("ab") as log:
-        # A session of its own: Ctrl-C in the terminal is for this process, which then stops its nodes.
-        return subprocess.Popen(  # noqa: S603 - our own command line
-            [*command, "--stop-at-eof", *flags],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            env=environment(),
-            start_new_session=True,
-        )
+        return _start([*command, "--stop-at-eof", *flags], log, environment())
+
+
+def _start(
+    command: list[str], output: IO[bytes] | int, env: dict[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """A child whose stdin ends when this process does. It has a session of its own: Ctrl-C in the terminal is
+    for this process, which then stops its children."""
+    child = subprocess.Popen(  # noqa: S603 - our own command line
+        command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=env, start_new_session=True
+    )
+    _children.add(child)
+    return child
 
 
 def log_path(directory: Path, node_id: int) -> Path:
@@ -66,13 +85,8 @@ class TemporaryDirectory:
 
     def __init__(self, prefix: str) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=prefix))
-        self._reaper = subprocess.Popen(  # noqa: S603 - our own command line
-            [sys.executable, "-I", "-S", reaper.__file__, str(self.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-I", "-S", reaper.__file__, str(self.path)]
+        self._reaper = _start(command, subprocess.DEVNULL)
 
     def close(self) -> None:
         """Deletes it. Its nodes have ended."""

@@ -75,6 +75,30 @@ def test_nothing_is_left_of_a_cluster_whose_test_run_was_killed(number: signal.S
         until(lambda: not Path(directory).exists(), "the directory is gone")
 
 
+FORKING = """
+import os, signal
+from kvraft.child_nodes import TemporaryDirectory
+with TemporaryDirectory("kvraft-") as directory:
+    child = os.fork()
+    if not child:
+        signal.pause()
+    print(child, directory, flush=True)
+    signal.pause()
+"""
+
+
+def test_what_was_forked_from_a_killed_process_keeps_none_of_its_children() -> None:
+    """As a worker of multiprocessing that nobody has told to end."""
+    with running("-c", FORKING) as process:
+        assert process.stdout is not None
+        forked, directory = process.stdout.readline().split()
+        try:
+            process.kill()
+            until(lambda: not Path(directory).exists(), "the directory is gone")
+        finally:
+            os.kill(int(forked), signal.SIGKILL)
+
+
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGHUP, 0), (signal.SIGTERM, 0), (signal.SIGKILL, -signal.SIGKILL)]
 )
