@@ -110,7 +110,11 @@ class _Directory(click.ParamType[Path]):
             path = read_directory(value)
         except ValueError as error:
             self.fail(str(error) or "it is empty", param, ctx)
-        if path.exists() and not path.is_dir():
+        try:
+            is_other = path.exists() and not path.is_dir()
+        except OSError as error:
+            self.fail(f"{path} cannot be used: {error.strerror}", param, ctx)
+        if is_other:
             self.fail(f"{path} is not a directory", param, ctx)
         return path
 

@@ -49,6 +49,8 @@ def run(*, nodes: int, data_directory: Path, base_port: int) -> int:
         _check_addresses(members)
         _check_data(data_directory, members)
         data_directory.mkdir(parents=True, exist_ok=True)
+        for node_id in members:
+            log_path(data_directory, node_id).open("ab").close()
     except _Refused as refusal:
         click.echo(f"kvraft: {refusal}", err=True)
         return refusal.exit_code
@@ -80,8 +82,12 @@ def _check_addresses(members: Mapping[int, MemberAddresses]) -> None:
 
 def _check_data(data_directory: Path, members: Mapping[int, MemberAddresses]) -> None:
     """Nodes of another cluster must not come up beside those that begin a new one."""
-    for directory in sorted(data_directory.glob("node*/log")):
-        identity = read_identity(directory)
+    if not data_directory.exists():
+        return
+    # (`Path.glob` finds nothing in a directory that it may not read.)
+    for node in sorted(data_directory.iterdir()):
+        log = node / "log"
+        identity = read_identity(log) if node.name.startswith("node") and log.is_dir() else None
         if identity is not None and identity.initial_voters != tuple(members):
             count = len(identity.initial_voters)
             raise _Refused(
@@ -123,7 +129,9 @@ async def _watch(nodes: list[_Node], endpoints: str, stopping: asyncio.Event) ->
     if not stop.done():
         stop.cancel()
         click.echo("kvraft: no node is left", err=True)
-        return exit_codes.UNEXPECTED
+        codes = {node.process.returncode for node in nodes}
+        code = codes.pop()
+        return exit_codes.UNEXPECTED if codes or code not in exit_codes.MEANINGS else code
     for node in nodes:
         if node.process.poll() is None:
             node.process.terminate()

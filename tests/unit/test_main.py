@@ -88,7 +88,10 @@ def test_dev_names_the_port_that_is_taken(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", ["serve", "dev", "demo"])
-@pytest.mark.parametrize("where", ["~nosuchuser/data", "{file}", "{file}/data", "/proc/data", ""])
+@pytest.mark.parametrize(
+    "where",
+    ["~nosuchuser/data", "{file}", "{file}/data", "/proc/data", "{file}" + "a" * 300, ""],
+)
 def test_a_data_directory_that_cannot_be_one_is_refused_in_a_sentence(
     command: str, where: str, tmp_path: Path
 ) -> None:
@@ -104,6 +107,14 @@ def test_a_data_directory_that_cannot_be_one_is_refused_in_a_sentence(
     assert ran.returncode in (exit_codes.USAGE, exit_codes.DATA_DIRECTORY_REFUSED), ran.stderr
     assert "Traceback" not in ran.stderr
     assert where.format(file=file).removesuffix("/data") in ran.stderr
+
+
+def test_dev_refuses_a_directory_in_which_it_cannot_log(tmp_path: Path) -> None:
+    (tmp_path / "node1.log").mkdir()
+    (base_port, *_) = free_ports(1)
+    result = invoke("dev", "--nodes=1", "--data-dir", str(tmp_path), "--base-port", str(base_port))
+    assert result.exit_code == exit_codes.DATA_DIRECTORY_REFUSED
+    assert f"the data directory {tmp_path} cannot be used" in result.stderr
 
 
 def test_a_port_that_is_taken_leaves_no_data_directory(tmp_path: Path) -> None:
