@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kvraft.machine import compares, keys, kv, txn
@@ -544,6 +544,10 @@ def test_transactions_do_what_a_simple_model_does() -> None:
     failures: set[tuple[FailureReason, int]] = set()
 
     @given(st.lists(_transactions(OPERATIONS), min_size=1, max_size=6))
+    @example([TxnCommand(success=[put(b"a", lease_id=NO_LEASE)])])
+    @example([TxnCommand(compares=[of_range(b"", b"", EQUAL, version=1)])])
+    @example([TxnCommand(success=[delete(b"a"), delete_range(limit=3)])])
+    @example([TxnCommand(success=[read(limit=4), read(limit=4)])])
     @settings(max_examples=120)
     def compare(transactions: list[TxnCommand]) -> None:
         store = Store()
