@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 
 from kvraft import signals
-from kvraft.log_output import open_standard_streams
 
 
 def main() -> None:
     """Runs the command line, and ends with its exit code."""
     signals.handle()
+    from kvraft.log_output import open_standard_streams
+
     open_standard_streams()
     from kvraft.commands import run
 

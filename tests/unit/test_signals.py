@@ -63,6 +63,13 @@ def test_a_signal_is_heard_while_the_command_is_still_being_imported(command: st
     assert not (tmp_path / "data").exists()
 
 
+def test_nothing_of_the_program_is_imported_before_signals_are_handled() -> None:
+    ended = run(
+        "import sys, kvraft.__main__; print(*sorted(m for m in sys.modules if m.startswith('kvraft')))"
+    )
+    assert ended.stdout.split() == ["kvraft", "kvraft.__main__", "kvraft.signals", "kvraft.version"]
+
+
 def _catches(pid: int, number: int) -> bool:
     status = Path(f"/proc/{pid}/status").read_text()
     (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
