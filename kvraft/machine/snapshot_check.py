@@ -8,7 +8,7 @@ import struct
 from google.protobuf.message import DecodeError
 
 from kvraft.machine import keys
-from kvraft.machine.answers import decode_answer
+from kvraft.machine.clients import answer_of_row
 from kvraft.machine.errors import UnknownCommandError
 from kvraft.machine.machine import decode_memory
 from kvraft.machine.users import audit
@@ -32,7 +32,7 @@ class SnapshotCheck:
             if key == keys.MACHINE:
                 self._revision, self._clock_ms = decode_memory(row)
             elif keys.ANSWERS[0] <= key < keys.ANSWERS[1]:
-                decode_answer(row)
+                answer_of_row(row)
             elif user_keys.AUDIT[0] <= key < user_keys.AUDIT[1]:
                 audit.decode(row).time.ToMilliseconds()
         except (ValueError, struct.error, DecodeError, AssertionError, UnknownCommandError) as error:
