@@ -8,8 +8,10 @@ wait; what tidies up runs meanwhile, since that is what makes room.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -40,7 +42,7 @@ class _Job:
 class Worker:
     """One thread and its queue."""
 
-    __slots__ = ("_jobs", "_loop", "_on_failure", "_postponed", "_stalled", "_thread")
+    __slots__ = ("_jobs", "_loop", "_on_failure", "_postponed", "_stalled", "_thread", "_tried_s")
 
     def __init__(
         self, name: str, loop: asyncio.AbstractEventLoop, on_failure: Callable[[BaseException], None]
@@ -53,6 +55,8 @@ class Worker:
         """A job that found the disk full, and those that must not overtake it."""
         self._postponed: deque[_Job] = deque()
         """Others that are to be tried again."""
+        self._tried_s = 0.0
+        """When what waits was tried last."""
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
 
@@ -88,31 +92,34 @@ class Worker:
     def _work(self) -> None:
         try:
             while True:
-                try:
+                with contextlib.suppress(queue.Empty):
                     job = self._jobs.get(timeout=RETRY_S if self._stalled or self._postponed else None)
-                except queue.Empty:
+                    if job is None:
+                        return
+                    self._begin(job)
+                if time.monotonic() - self._tried_s >= RETRY_S:
+                    self._tried_s = time.monotonic()
                     self._retry(self._postponed)
                     self._retry(self._stalled)
-                    continue
-                if job is None:
-                    return
-                if job.is_in_order and self._stalled:
-                    self._stalled.append(job)
-                elif job.is_in_order:
-                    self._try(job, self._stalled)
-                else:
-                    self._try(job, self._postponed)
-                    self._retry(self._stalled)  # there may be room now
         except BaseException as error:  # noqa: BLE001 - whatever it is, the owner must learn of it
             self._loop.call_soon_threadsafe(self._on_failure, error)
 
-    @staticmethod
-    def _try(job: _Job, waiting: deque[_Job]) -> None:
+    def _begin(self, job: _Job) -> None:
+        if job.is_in_order and self._stalled:
+            self._stalled.append(job)
+        elif job.is_in_order:
+            self._try(job, self._stalled)
+        else:
+            self._try(job, self._postponed)
+            self._retry(self._stalled)  # there may be room now
+
+    def _try(self, job: _Job, waiting: deque[_Job]) -> None:
         try:
             job.work()
         except job.retried as error:
             _log.warning("the disk refuses; it is tried again", error=str(error))
             waiting.append(job)
+            self._tried_s = time.monotonic()
 
     @staticmethod
     def _retry(waiting: deque[_Job]) -> None:
