@@ -159,3 +159,32 @@ def test_when_something_else_takes_the_rest_of_a_disk_its_node_lives_on(disks: P
             await assert_kept(cluster, keys)
 
     asyncio.run(story())
+
+
+@pytest.mark.slow
+def test_a_follower_without_room_for_a_snapshot_lives_on_and_catches_up_when_there_is_some(
+    disks: Path,
+) -> None:
+    async def story() -> None:
+        flags = (*FLAGS, f"--log-retained-bytes={MIB}")
+        async with Cluster(disks, flags=flags) as cluster, cluster.client() as client:
+            (victim, _) = await cluster.followers()
+            with taken(cluster.data_directory(victim)):
+                keys: list[bytes] = []
+
+                async def is_asked() -> bool:
+                    for _ in range(20):
+                        keys.append(b"key/%06d" % (len(keys) % 50))
+                        await client.kv.put(keys[-1], VALUE)
+                    return "no room for a snapshot" in cluster.log(victim) or has_ended()
+
+                def has_ended() -> bool:
+                    return cluster.processes[victim].poll() is not None
+
+                await eventually(is_asked, "the log no longer reaches back to the follower's end")
+                assert not has_ended(), cluster.log(victim)[-2000:]
+                async with cluster.client(victim) as through_it:
+                    await through_it.kv.put(b"through", b"it")
+            await assert_kept(cluster, keys)
+
+    asyncio.run(story())

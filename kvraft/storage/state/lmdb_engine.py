@@ -67,10 +67,14 @@ FORMAT_VERSION = 1
 MAP_BYTES = 256 << 30
 """Address space, not disk: the quota is kept elsewhere, and the map must never be full."""
 READERS_MAX = 16_384
-"""Views that may be open at once, 64 bytes of the lock file each."""
+"""Views that may be open at once."""
+_READERS_HEADER_BYTES, _READER_BYTES = 128, 64
+"""Of the lock file. LMDB takes it as large as it is, if it is large enough."""
 WRITE_CHUNK_ROWS = 256
 WRITE_PAUSE_S = 50e-6
 """See above."""
+AMPLE_BYTES = 256 << 20
+"""With less, a disk may have been full a moment ago: a segment of the log that did not fit was given back."""
 _PROBE_BYTES = 1 << 20
 _META_PAGES = 2
 
@@ -106,14 +110,24 @@ def _translated(error: lmdb.Error, file: Path, advice: str = _CHECK_DISK) -> Sto
         return CorruptionError(f"{file} is damaged: {error}; {_RESEED}")
     if isinstance(error, _OUT_OF) or is_exhaustion(OSError(error.code, error.reason)):
         return ExhaustedError(f"{file}: {error}; {_MAKE_ROOM}")
-    if error.code == errno.EIO and not _can_grow(file):
+    if error.code == errno.EIO and not _has_ample_room(file):
         # Of a write that was cut short since the disk became full, LMDB says no more than that.
         return ExhaustedError(f"{file}: {error}, and the disk is full; {_MAKE_ROOM}")
     return StorageError(f"{file}: {error}; {advice}")
 
 
+def _has_ample_room(file: Path) -> bool:
+    """Whether want of room cannot have been why a write to a file failed just now: its disk has much of it,
+    also if some was given back meanwhile, and neither a quota nor a limit forbids it to become larger."""
+    try:
+        statistics = os.statvfs(file)
+    except OSError:
+        return True
+    return statistics.f_bavail * statistics.f_frsize >= AMPLE_BYTES and _can_grow(file)
+
+
 def _can_grow(file: Path) -> bool:
-    """Whether a file may become a little larger, which its disk, a quota or a limit may forbid."""
+    """Whether a file may become a little larger, which a quota or a limit may forbid."""
     try:
         descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -181,12 +195,12 @@ class LmdbEngine:
     @classmethod
     def _open(cls, path: Path, *, is_new: bool, **options: Any) -> LmdbEngine:
         file = path / _DATA_FILE
+        _reserve_readers(path / _LOCK_FILE)
         with _errors_of(file, _CHECK_OWNER):
             environment = lmdb.open(
                 str(path), map_size=MAP_BYTES, mode=0o600, max_dbs=3, max_readers=READERS_MAX, **options
             )
         try:
-            _reserve_readers(path / _LOCK_FILE)
             _fill_end(file, environment)
             return cls(file, environment, is_new=is_new)
         except BaseException:
@@ -485,11 +499,12 @@ def _used_bytes(environment: lmdb.Environment) -> int:
 
 
 def _reserve_readers(file: Path) -> None:
-    """LMDB writes into the table of readers as memory, where a page for which the disk has no room kills the
-    process. So they are all made at once. Raises OSError where they never were, and there is no room."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    """LMDB writes into the table of readers as memory, from the first moment on, where a page for which the
+    disk has no room kills the process. So they are all made before LMDB comes. Raises OSError where they
+    never were, and there is no room."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+        os.posix_fallocate(descriptor, 0, _READERS_HEADER_BYTES + READERS_MAX * _READER_BYTES)
     finally:
         os.close(descriptor)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import random
 import resource
@@ -11,13 +12,21 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kvraft.raft.types import Index, Term
 from kvraft.storage.errors import CorruptionError, DataDirectoryError, ExhaustedError, StorageError
 from kvraft.storage.interfaces import HistoryLimits
-from kvraft.storage.state import FIRST_GENERATION, LayeredState, lmdb_engine, open_state
+from kvraft.storage.state import (
+    FIRST_GENERATION,
+    LayeredState,
+    lmdb_engine,
+    open_state,
+    receive_state,
+    state_beside,
+)
 from kvraft.storage.state.lmdb_engine import LmdbEngine
 
 PAGE_BYTES = 4096
@@ -174,6 +183,51 @@ def test_a_flush_for_which_there_is_no_room_comes_again_and_nothing_is_lost(tmp_
     view.close()
     state.close()
     assert check(tmp_path) == (2, 2)
+
+
+def test_memory_that_lmdb_writes_to_has_its_room_on_the_disk_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page of it for which there is none would kill the process."""
+    real_open = lmdb_engine.lmdb.open
+    sizes: list[int] = []
+
+    def open_environment(path: str, **options: Any) -> Any:
+        lock = (Path(path) / "lock.mdb").stat()
+        assert lock.st_blocks * 512 >= lock.st_size
+        sizes.append(lock.st_size)
+        environment = real_open(path, **options)
+        sizes.append((Path(path) / "lock.mdb").stat().st_size)
+        assert environment.info()["max_readers"] == lmdb_engine.READERS_MAX
+        return environment
+
+    monkeypatch.setattr(lmdb_engine.lmdb, "open", open_environment)
+    open_first(tmp_path).close()
+    assert len(set(sizes)) == 1
+    with monkeypatch.context() as full:
+        full.setattr(os, "posix_fallocate", no_room)
+        for begin in (receive_state, state_beside):
+            with pytest.raises(ExhaustedError, match="No space left"):
+                begin(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["00000001"], "room is kept for nothing"
+
+
+def test_a_write_that_was_cut_short_on_a_nearly_full_disk_comes_again_though_there_is_room_by_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LMDB says EIO of it, as of a broken disk."""
+    file = data_file(tmp_path)
+    open_first(tmp_path).close()
+    error = lmdb_engine.lmdb.Error("mdb_txn_commit")
+    error.code, error.reason = errno.EIO, "Input/output error"
+    monkeypatch.setattr(lmdb_engine, "AMPLE_BYTES", 0)
+    assert not isinstance(lmdb_engine._translated(error, file), ExhaustedError)
+    monkeypatch.setattr(lmdb_engine, "AMPLE_BYTES", 1 << 62)
+    assert isinstance(lmdb_engine._translated(error, file), ExhaustedError)
+
+
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_full_map_is_a_lack_of_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
