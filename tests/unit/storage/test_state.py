@@ -253,12 +253,13 @@ def test_a_flush_that_ended_untold_does_not_stop_the_next(state: LayeredState, r
     again.close()
 
 
-def test_no_moment_lies_within_an_entry(state: LayeredState) -> None:
+def test_no_flush_begins_within_an_entry(state: LayeredState) -> None:
     state.put(b"a", b"1", None)
     with pytest.raises(AssertionError, match="half applied"):
-        state.view()
+        state.freeze()
     state.mark_applied(Index(1), Term(1))
-    state.view().close()
+    assert state.freeze()
+    state.flush()
 
 
 def test_a_view_keeps_its_moment_while_the_state_goes_on(state: LayeredState) -> None:
