@@ -45,7 +45,9 @@ class Gate(grpc.GenericRpcHandler):
         self.names: list[str] = []
         """Full names of the services, in the order in which they were added."""
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
-        unknown: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(_refuse_unknown)
+        unknown: grpc.RpcMethodHandler[Any, Any] = grpc.stream_stream_rpc_method_handler(
+            _letting_go(_refuse_unknown)
+        )
         self._unknown = unknown
         server.add_generic_rpc_handlers((self,))
 
@@ -86,11 +88,10 @@ class Gate(grpc.GenericRpcHandler):
                 await _abort(context, error)
             answer = encode(await behavior(request, context))
             if len(answer) > SMALL_ANSWER_BYTES and not call.hold(len(answer)):
-                del answer  # the exception that ends the call keeps this frame until the next collection
                 await _abort(context, _not_kept(call, reads_only=reads_only))
             return answer
 
-        return serve
+        return _letting_go(serve)
 
     def _stream(self, behavior: Behavior) -> Behavior:
         enter = self.calls.enter
@@ -108,7 +109,23 @@ class Gate(grpc.GenericRpcHandler):
             except RequestError as error:
                 await _abort(context, error)
 
-        return serve
+        return _letting_go(serve)
+
+
+def _letting_go(serve: Behavior) -> Behavior:
+    """Of a handler, one whose frames go when it ends its call. gRPC keeps the exception of an abort with the
+    call, until a collection, which is rare (`kvraft.server`); its traceback would keep the frames, and these
+    the request and the answer."""
+
+    async def letting_go(requests: Any, context: Context) -> Any:
+        try:
+            return await serve(requests, context)
+        except grpc.aio.AbortError as aborted:
+            del requests, context
+            aborted.__context__ = None
+            raise aborted.with_traceback(None)  # noqa: B904 - what came before it is what is let go of
+
+    return letting_go
 
 
 async def _refuse_unknown(_: object, context: Context) -> None:

@@ -113,6 +113,8 @@ def answering_errors(
             return await handler(servicer, request, context)
         except Exception as error:  # noqa: BLE001 - whatever it is, its text must not reach the client
             status = to_status(request_error_of(error, servicer, handler.__name__))
+            # Whoever still has it keeps no frames, with requests and answers in them.
+            error.__traceback__ = error.__context__ = None
         return await context.abort(status.code, status.details, status.trailing_metadata)
 
     return guarded

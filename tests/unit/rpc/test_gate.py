@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import types
 from collections.abc import Awaitable, Callable
 
 import grpc
@@ -193,3 +195,36 @@ def test_a_call_beyond_its_connections_share_is_refused_before_its_request(servi
         await service.kv.Put(kv_pb2.PutRequest(key=b"k", value=b"v"))
 
     untaken(service, story)
+
+
+# --- what calls leave behind -----------------------------------------------------------------------
+
+
+def kept_frames(service: Service, called: Callable[[], object]) -> list[str]:
+    """The node's functions whose frames, with all that is in them, are there after a call without a
+    collection."""
+    gc.collect()
+    gc.disable()
+    try:
+        called()
+        service.call(service.kv.Get, kv_pb2.GetRequest(key=b"k"))  # gRPC keeps the call that came last
+        service.runner.run(until(lambda: not service.gate.calls.under_way.taken))
+        frames = [each for each in gc.get_objects() if isinstance(each, types.FrameType)]
+        return [each.f_code.co_name for each in frames if "/kvraft/" in each.f_code.co_filename]
+    finally:
+        gc.enable()
+
+
+REFUSED = {
+    "by a handler": ("/kvraft.v1.KvService/Put", kv_pb2.PutRequest(value=b"v" * 1_000).SerializeToString()),
+    "on a stream": ("/kvraft.v1.PipelineService/Pipeline", NONSENSE),
+    "of another kind": ("/kvraft.v1.KvService/StreamRange", NONSENSE),
+    "as nonsense": ("/kvraft.v1.KvService/Put", NONSENSE),
+    "by its method": ("/kvraft.v1.KvService/Nothing", b""),
+}
+
+
+@pytest.mark.parametrize(("called", "body"), REFUSED.values(), ids=REFUSED)
+def test_a_refused_call_is_let_go_of_without_a_collection(service: Service, called: str, body: bytes) -> None:
+    kept = kept_frames(service, lambda: service.runner.run(outcome(service.channel, called, body)))
+    assert set(kept) <= {"letting_go"}  # that of the door itself, which holds nothing any more
