@@ -34,7 +34,7 @@ class Repetitions:
         self._counts: dict[Hashable, int] = {}
         self._not_logged: dict[Hashable, int] = {}
 
-    def admit(self, kind: Hashable) -> int | None:
+    def admit(self, kind: Hashable, *, lines_max: int = LINES_PER_MINUTE) -> int | None:
         """None: there were enough of these in this minute. Otherwise how many were left out since the last
         one that was logged."""
         with self._lock:
@@ -43,10 +43,19 @@ class Repetitions:
                 self._minute = minute
                 self._counts.clear()
             count = self._counts[kind] = self._counts.get(kind, 0) + 1
-            if count > LINES_PER_MINUTE:
+            if count > lines_max:
                 self._not_logged[kind] = self._not_logged.get(kind, 0) + 1
                 return None
             return self._not_logged.pop(kind, 0)
+
+
+_BROKEN_CALL = "calls ended under their answers: their clients gave them up, or broke the rules of HTTP/2"
+
+
+def _is_broken_call(record: logging.LogRecord) -> bool:
+    """Whether gRPC, or a task of its own, tells that a call could not be gone on with."""
+    error = record.exc_info[1] if record.exc_info else None
+    return type(error).__name__ == "ExecuteBatchError" and record.name in {"grpc._cython.cygrpc", "asyncio"}
 
 
 class _Limit(logging.Filter):
@@ -57,7 +66,13 @@ class _Limit(logging.Filter):
         self._repetitions = repetitions
 
     def filter(self, record: logging.LogRecord) -> bool:
-        not_logged = self._repetitions.admit((record.name, record.msg))
+        if _is_broken_call(record):
+            # The traceback shows gRPC's own frames, for each of as many calls as a client cares to break.
+            record.msg, record.args, record.exc_info = _BROKEN_CALL, (), None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            not_logged = self._repetitions.admit(_BROKEN_CALL, lines_max=1)
+        else:
+            not_logged = self._repetitions.admit((record.name, record.msg))
         if not_logged:
             record.msg = f"{record.msg} [{not_logged} more of these were not logged]"
         return not_logged is not None

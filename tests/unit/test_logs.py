@@ -103,3 +103,23 @@ def test_how_much_was_not_logged_is_told_in_the_next_minute() -> None:
     assert repetitions.admit("b") == 0
     now_s = 61.0
     assert [repetitions.admit("a") for _ in range(2)] == [7, 0]
+
+
+class ExecuteBatchError(Exception):
+    """As gRPC's own is called."""
+
+
+def test_calls_that_clients_break_are_one_line_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    configure_logs(level="info", log_format="json")
+    for name, what in (("grpc._cython.cygrpc", "raised in core by [%s]"), ("asyncio", "never retrieved %s")):
+        for number in range(100):
+            try:
+                raise ExecuteBatchError("GRPC_CALL_ERROR_TOO_MANY_OPERATIONS")
+            except ExecuteBatchError:
+                logging.getLogger(name).exception(what, number)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert len(lines) in (1, 2)  # a minute may have ended meanwhile
+    assert lines[0]["event"].startswith("calls ended under their answers")
+    assert (lines[0]["level"], "exception" in lines[0]) == ("warning", False)
