@@ -29,6 +29,8 @@ class Reason(Enum):
     """It was proposed and may have been applied, or may still be."""
     SHUTTING_DOWN = "SHUTTING_DOWN"
     """This node stops; nothing was proposed."""
+    DIVERGED = "DIVERGED"
+    """The state of this node differs from a majority's: it serves nobody until it is re-seeded."""
     OVERLOADED = "OVERLOADED"
     """Too much is waiting already; nothing was proposed."""
     NO_SPACE = "NO_SPACE"
@@ -179,6 +181,15 @@ def shutting_down() -> RequestError:
     return RequestError(
         Reason.SHUTTING_DOWN,
         "this node is stopping; nothing was applied; try another node",
+        retry_after_ms=50,
+    )
+
+
+def diverged() -> RequestError:
+    return RequestError(
+        Reason.DIVERGED,
+        "the state of this node differs from a majority's, so it serves nobody until it is re-seeded; "
+        "nothing was applied; use another node",
         retry_after_ms=50,
     )
 

@@ -236,14 +236,14 @@ class _Server:
         self._role_changed.set()
 
     async def _watch(self) -> None:
-        """At every role change and twice a second: whether there is a leader to serve with, and room on
-        the disk."""
+        """At every role change and twice a second: whether there is a leader to serve with and a state to
+        serve from, and room on the disk."""
         serving: bool | None = None
         while True:
             replica = self._node.replica
-            has_leader = replica.raft.leader_id is not None
-            if has_leader is not serving:
-                serving = has_leader
+            can_serve = replica.raft.leader_id is not None and replica.refusal is None
+            if can_serve is not serving:
+                serving = can_serve
                 await self._client_port.set_health(serving=serving)
             space, refused_before = self._directory.space(), replica.no_space
             replica.upkeep.measured(space, self._config.disk_reserve_bytes)

@@ -61,6 +61,7 @@ _ADVICE = {
     "majority of the nodes is up.",
     "NOT_APPLIED": "Leadership changed on the way: retry.",
     "SHUTTING_DOWN": "Retry on another node.",
+    "DIVERGED": "Retry on another node; `kvctl status` names the one that has to be re-seeded.",
     "CONNECT_FAILED": "Check the address, and that the node runs.",
     "OVERLOADED": "Send less, or retry later.",
     "NO_SPACE": "Free disk space, or delete keys; reads and deletes go on.",

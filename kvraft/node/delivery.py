@@ -193,13 +193,15 @@ class DeliveryHub:
             self._end(attachment, Reason.NOT_LEADER, _NOT_LEADER, leader_id=leader_id)
         self._delivered.clear()
 
-    def shut_down(self) -> None:
-        """Ends every attachment and every stream; new ones end at once."""
+    def shut_down(self, why: str = "this node is stopping") -> None:
+        """Ends every attachment and every stream; new ones end at once, until `reopen`."""
         self._is_shut = True
         for stream in list(self._streams):
-            self._end_stream(
-                stream, Reason.SHUTTING_DOWN, "this node is stopping; attach at the next leader", failed=False
-            )
+            self._end_stream(stream, Reason.SHUTTING_DOWN, f"{why}; attach at the next leader", failed=False)
+
+    def reopen(self) -> None:
+        """Takes streams again."""
+        self._is_shut = False
 
     # --- what the services ask --------------------------------------------------------------------
 

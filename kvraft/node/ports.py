@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from kvraft.node.divergence import DigestMessage
 from kvraft.node.forwarding import ForwardAnswer, ForwardRequest
 from kvraft.raft.messages import Message
 from kvraft.raft.ready import SendSnapshot
@@ -29,8 +30,12 @@ class Peers(Protocol):
         """To a follower that forwarded something."""
         ...
 
-    def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
-        """To the leader."""
+    def send_digest(self, peer: NodeId, message: DigestMessage) -> None:
+        """Between the leader and a member."""
+        ...
+
+    def tell_diverged(self, node: NodeId, index: Index) -> None:
+        """Logs that the state of a node, maybe this one, differs from a majority's at this index."""
         ...
 
     def tell_refused(self, peer: NodeId, why: str, count: int) -> None:

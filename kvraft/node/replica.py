@@ -15,11 +15,17 @@ from dataclasses import replace
 
 from kvraft import errors
 from kvraft.copyable import Copyable
-from kvraft.errors import Reason
+from kvraft.errors import Reason, RequestError
 from kvraft.machine.machine import BATCH_VERSION, AppliedGroup, Machine
 from kvraft.machine.snapshot_check import SnapshotCheck
 from kvraft.node.delivery import DeliveryHub
-from kvraft.node.divergence import DigestComparison
+from kvraft.node.divergence import (
+    DigestAnswer,
+    DigestComparison,
+    DigestMessage,
+    DigestQuestion,
+    DivergenceFound,
+)
 from kvraft.node.estimate import estimate
 from kvraft.node.expiry import Expiry
 from kvraft.node.forwarding import (
@@ -52,6 +58,7 @@ from kvraft.raft.events import (
     RequestRead,
     SnapshotInstalled,
     SnapshotReported,
+    StateDiverged,
     TimePassed,
     TransferLeadership,
 )
@@ -60,7 +67,7 @@ from kvraft.raft.messages import HeartbeatResponse, InstallSnapshot, Message
 from kvraft.raft.raft import Raft
 from kvraft.raft.ready import Ready, Refusal, Role, RoleChange, SendSnapshot
 from kvraft.raft.settings import Settings
-from kvraft.raft.types import INDEX_MAX, TERM_MAX, Entry, EntryKind, Index, NodeId
+from kvraft.raft.types import INDEX_MAX, TERM_MAX, Entry, EntryKind, Index, NodeId, Standing
 from kvraft.storage.errors import CorruptionError
 from kvraft.storage.interfaces import InstalledSnapshot, LogStorage, LogWrite, StateStore
 from kvraft.v1 import command_pb2
@@ -140,6 +147,10 @@ class Replica:
         self.reads = Reads(settings, first_read_id=chance.getrandbits(62))
         self.refusals = PeerRefusals()
         self.digests = DigestComparison(settings.digests_kept)
+        self._owed_digest: tuple[NodeId, Index] | None = None
+        """Who asked for this node's digest, and where."""
+        self.refusal: RequestError | None = None
+        """What every request is answered while this state is not to be believed."""
         self._clock = LeaderClock(node_id, replicated_ms=self.machine.clock_ms, now_ms=now_ms)
         self._expiry = Expiry(now_ms)
         self.wall_ms = self.machine.clock_ms
@@ -169,6 +180,8 @@ class Replica:
         self._leaderless_since_ms: int | None = now_ms
         self._digest_due_ms = now_ms
         self._housekeeping_due_ms = now_ms
+        if self.raft.standing is Standing.DIVERGED:
+            self._fence()
 
     # --- what happens to a replica ------------------------------------------------------------
 
@@ -179,6 +192,8 @@ class Replica:
         if whoever calls knows (0: it is estimated)."""
         if self.stopping:
             on_answer(errors.shutting_down())
+        elif self.refusal is not None:
+            on_answer(self.refusal)
         elif self.takes_no_writes:
             on_answer(errors.no_space_for_log() if self.leads else errors.no_space_for_log_here())
         elif grows_state and self.refuses_growth:
@@ -192,6 +207,8 @@ class Replica:
         """A client's linearizable read: `on_fresh(None)` is called when the state may be read."""
         if self.stopping:
             on_fresh(errors.shutting_down())
+        elif self.refusal is not None:
+            on_fresh(self.refusal)
         else:
             self._expect_requests(now_ms)
             self.reads.accept(Reader(now_ms, on_fresh))
@@ -200,6 +217,8 @@ class Replica:
         """A client's read that must see `revision`."""
         if self.stopping:
             on_fresh(errors.shutting_down())
+        elif self.refusal is not None:
+            on_fresh(self.refusal)
         elif revision <= self.machine.revision:
             on_fresh(None)
         else:
@@ -254,9 +273,64 @@ class Replica:
             case ReadRefused(read_id=read_id):
                 self.reads.refused(read_id)
 
-    def receive_digest(self, follower: NodeId, applied_index: Index, digest: int) -> bool | None:
-        """A follower's digest; whether it equals this node's, None if it cannot be told."""
-        return self.digests.compare(follower, applied_index, digest)
+    def receive_digest(self, peer: NodeId, message: DigestMessage) -> None:
+        """A question, an answer or a verdict about the digests of states."""
+        match message:
+            case DigestQuestion(index=index):
+                self._owed_digest = (peer, index)
+            case DigestAnswer() if self.leads:
+                found = self.digests.judge(peer, message, self.node_id, self.raft.configuration)
+                for node, verdict in found.items():
+                    self._tell_diverged(node, verdict)
+            case DivergenceFound(index=index, digest=digest) if peer == self.raft.leader_id:
+                if self._digest_at(index) not in (None, digest):
+                    self._tell_diverged(self.node_id, message)
+            case _:
+                pass  # of another leader
+
+    def _tell_diverged(self, node: NodeId, verdict: DivergenceFound) -> None:
+        self._peers.tell_diverged(node, verdict.index)
+        if node == self.node_id:
+            self._inbox.append(StateDiverged())
+            self._fence()
+        else:
+            self._peers.send_digest(node, verdict)
+
+    def _fence(self) -> None:
+        """Nobody is answered from this state any more, until another one is installed."""
+        if self.refusal is not None:
+            return
+        self.refusal = errors.diverged()
+        why = "the state of this node differs from a majority's"
+        self.proposals.fail_waiting(self.refusal)
+        self.proposals.give_up(why)
+        self.reads.fail_all(self.refusal)
+        self.watches.shut_down(why)
+        self.deliveries.shut_down(why)
+        self.queue_waiters.wake_all()
+
+    def _answer_digest(self) -> None:
+        """Once the index that was asked for is applied; where it is forgotten, or was skipped by a snapshot,
+        there is no answer."""
+        assert self._owed_digest is not None
+        leader, index = self._owed_digest
+        if self.state.applied.index < index:
+            return
+        self._owed_digest = None
+        digest = self._digest_at(index)
+        if digest is not None:
+            self._peers.send_digest(leader, DigestAnswer(index, digest))
+
+    def _digest_at(self, index: Index) -> int | None:
+        """This node's digest there, also of the state that it began with; None if it is not known."""
+        applied = self.state.applied
+        return applied.digest if applied.index == index else self.digests.at(index)
+
+    def _ask_digests(self) -> None:
+        applied = self.state.applied
+        question = self.digests.ask(self.node_id, applied.index, applied.digest)
+        for peer in self.raft.followers:
+            self._peers.send_digest(peer, question)
 
     def refuse_peer(self, peer: NodeId, why: str, now_ms: int) -> None:
         """A peer sent what no correct node sends; nothing of it was taken. `why` follows the peer's name."""
@@ -376,6 +450,8 @@ class Replica:
             self._pass_on_requests(now_ms, wall_ms)
         self._carry_out(raft.take_ready(may_apply=self._may_apply), now_ms)
         self._clock.follow(self.machine.clock_ms, now_ms)
+        if self._owed_digest is not None:
+            self._answer_digest()
         self.upkeep.rewrite_if_due(now_ms, wall_ms)
         self.upkeep.flush_if_due(now_ms)
         if now_ms >= self._housekeeping_due_ms:
@@ -632,12 +708,16 @@ class Replica:
         self.watches.replace_state(self.state, self.machine.revision)
         self.queue_waiters.wake_all()
         self.proposals.skipped()
+        if self.refusal is not None:
+            self.refusal = None
+            self.watches.reopen()
+            self.deliveries.reopen()
         self._inbox.append(SnapshotInstalled(index=snapshot.metadata.index))
         self.upkeep.installed()
 
     def _keep_house(self, now_ms: int) -> None:
-        """What is due now and then: timeouts of waiting clients, the digest report, and that a leader which
-        can write nothing lets another one lead."""
+        """What is due now and then: timeouts of waiting clients, the comparison of digests, and that a
+        leader which can write nothing lets another one lead."""
         idle = self.proposals.in_flight == 0 and self.reads.in_flight == 0
         self._housekeeping_due_ms = now_ms + (500 if idle else 100)
         since_ms = self._leaderless_since_ms
@@ -647,11 +727,9 @@ class Replica:
         if self.leads and self.takes_no_writes:
             self._refuse_forwarded()
             self.transfer_leadership()
-        leader = self.raft.leader_id
-        if leader is not None and leader != self.node_id and now_ms >= self._digest_due_ms:
+        if self.leads and now_ms >= self._digest_due_ms:
             self._digest_due_ms = now_ms + self.settings.digest_interval_ms
-            applied = self.state.applied
-            self._peers.report_digest(leader, applied.index, applied.digest)
+            self._ask_digests()
 
 
 class _Batch:

@@ -45,9 +45,9 @@ class NodeSettings:
     history_age_ms_max: int = 3_600_000
     """Changes kept for watches that begin in the past, until one of the three is reached."""
     digest_interval_ms: int = 1_000
-    """How often a follower tells the leader the digest of its state."""
+    """How often the leader asks all members for the digest of their state, at one index."""
     digests_kept: int = 16_384
-    """Applied entries whose digest the leader remembers for comparing."""
+    """Applied entries whose digest a node remembers for comparing."""
 
     @property
     def history_limits(self) -> HistoryLimits:

@@ -221,11 +221,15 @@ class WatchHub:
             else:
                 self._place(watch)
 
-    def shut_down(self) -> None:
-        """Ends every watch and every stream; new ones end at once."""
+    def shut_down(self, why: str = "this node is stopping") -> None:
+        """Ends every watch and every stream; new ones end at once, until `reopen`."""
         self._is_shut = True
         for stream in list(self._streams):
-            stream.end(CancelReason.SHUTTING_DOWN, "this node is stopping; watch again at another node")
+            stream.end(CancelReason.SHUTTING_DOWN, f"{why}; watch again at another node")
+
+    def reopen(self) -> None:
+        """Takes streams again."""
+        self._is_shut = False
 
     # --- for the streams ------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from kvraft.raft.messages import RequestVote, RequestVoteResponse
 from kvraft.raft.roles import Candidate, Follower, Leader, PreCandidate
 from kvraft.raft.state import State
-from kvraft.raft.types import TERM_MAX, EntryKind, HardState, Index, Term
+from kvraft.raft.types import TERM_MAX, EntryKind, HardState, Index, Standing, Term
 
 
 def on_election_timeout(state: State) -> None:
@@ -23,8 +23,10 @@ def on_election_timeout(state: State) -> None:
 
 
 def may_campaign(state: State) -> bool:
-    """Only voters stand for election, and only once they know of every membership change that may
-    be committed (dissertation 4.1: the newest configuration counts from when it is appended)."""
+    """Only voters of full standing stand for election, and only once they know of every membership change
+    that may be committed (dissertation 4.1: the newest configuration counts from when it is appended)."""
+    if state.standing is not Standing.MEMBER:
+        return False
     if state.node_id not in state.configuration.voters or state.installing is not None:
         return False
     if state.term >= TERM_MAX:

@@ -95,6 +95,11 @@ class TransferLeadership:
     target: NodeId | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class StateDiverged:
+    """A majority holds another state than this node at the same index (`Standing.DIVERGED`)."""
+
+
 Event = (
     TimePassed
     | Received
@@ -103,6 +108,7 @@ Event = (
     | Persisted
     | SnapshotInstalled
     | SnapshotReported
+    | StateDiverged
     | Compacted
     | Unreachable
     | CommitWanted

@@ -17,7 +17,7 @@ from kvraft.raft.ready import Ready, Role
 from kvraft.raft.roles import Candidate, Follower, Leader, PreCandidate
 from kvraft.raft.settings import Settings
 from kvraft.raft.state import State
-from kvraft.raft.types import Entry, Index, NodeId, Term
+from kvraft.raft.types import Entry, Index, NodeId, Standing, Term
 
 # --- one node, one moment -----------------------------------------------------------------
 
@@ -41,6 +41,8 @@ def check_state(raft: Raft) -> None:
     if not isinstance(state.role, Follower):
         assert state.node_id in state.configuration.voters, _at(state, "only voters stand for election")
         assert state.installing is None, _at(state, "a node without its state only follows")
+    if isinstance(state.role, PreCandidate | Candidate):
+        assert state.standing is Standing.MEMBER, _at(state, "a node whose state diverged is no candidate")
 
 
 def _at(state: State, what: str) -> str:
@@ -89,7 +91,13 @@ def _check_hard_state(state: State) -> None:
 def _check_leader(state: State, leader: Leader) -> None:
     log = state.log
     # Its messages leave at once, so that what they say about it must be durable already.
-    assert state.persisted_hard_state == state.hard_state, _at(state, "a leader's own vote is durable")
+    durable = state.persisted_hard_state
+    assert (durable.term, durable.voted_for) == (state.term, state.voted_for), _at(
+        state, "a leader's own vote is durable"
+    )
+    assert state.standing is Standing.MEMBER or leader.transfer is not None, _at(
+        state, "a leader whose state diverged hands over"
+    )
     assert state.voted_for == state.node_id, _at(state, "a leader voted for itself")
     assert log.last_term == state.term, _at(state, "a leader's log ends with its own term")
     assert leader.term_start <= log.last_index, _at(state, "the term begins with its no-op")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kvraft.raft.types import Entry, Index, NodeId, SnapshotMetadata, Term
+from kvraft.raft.types import Entry, Index, NodeId, SnapshotMetadata, Standing, Term
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +99,7 @@ class HeartbeatResponse:
     target: NodeId
     term: Term
     round: int
+    standing: Standing = Standing.MEMBER
     wall_ms: int | None = None
     """What the sender's machine takes for the time, milliseconds since the Unix epoch: not the algorithm's,
     and put in where the message leaves."""

@@ -11,7 +11,7 @@ from collections import deque
 from enum import Enum
 
 from kvraft.raft.settings import Settings
-from kvraft.raft.types import Index
+from kvraft.raft.types import Index, Standing
 
 
 class ProgressMode(Enum):
@@ -47,6 +47,7 @@ class Progress:
         "probe_sent",
         "snapshot_index",
         "snapshot_retry_ms",
+        "standing",
     )
 
     def __init__(self, next_index: Index) -> None:
@@ -58,6 +59,8 @@ class Progress:
         self.is_set_aside = False
         """It has claimed what cannot be: it does not count until a probe shows where its log meets the
         leader's."""
+        self.standing = Standing.MEMBER
+        """As it told last."""
         self.probe_sent = False
         self.last_heard_ms = NEVER_MS
         self.moved_ms = 0

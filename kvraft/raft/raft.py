@@ -22,6 +22,7 @@ from kvraft.raft.events import (
     RequestRead,
     SnapshotInstalled,
     SnapshotReported,
+    StateDiverged,
     TimePassed,
     TransferLeadership,
     Unreachable,
@@ -44,7 +45,7 @@ from kvraft.raft.ready import Proposed, Ready, Refusal, Refused, Role, RoleChang
 from kvraft.raft.roles import Follower, Leader, PreCandidate, role_of
 from kvraft.raft.settings import Settings
 from kvraft.raft.state import Outbox, State
-from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, Term
+from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, Standing, Term
 
 
 class Raft:
@@ -94,6 +95,10 @@ class Raft:
     @property
     def leader_id(self) -> NodeId | None:
         return self._state.leader_id
+
+    @property
+    def standing(self) -> Standing:
+        return self._state.standing
 
     @property
     def configuration(self) -> Configuration:
@@ -172,6 +177,8 @@ class Raft:
             case TransferLeadership(target=target_or_best):
                 if isinstance(state.role, Leader):
                     transfer.begin(state, state.role, target_or_best)
+            case StateDiverged():
+                transfer.on_diverged(state)
             case _:
                 assert_never(event)
 
@@ -243,6 +250,8 @@ class Raft:
         match state.role:
             case Leader() as leader:
                 transfer.expire(state, leader)
+                if state.role is not leader:
+                    return
                 snapshotting.retry_due(state, leader)
                 if state.now_ms >= leader.quorum_check_due_ms:
                     replication.check_quorum(state, leader)

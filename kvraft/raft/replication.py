@@ -76,6 +76,7 @@ def answer_heartbeat(state: State, message: Heartbeat) -> None:
         target=message.sender,
         term=state.term,
         round=message.round if message.term == state.term else 0,
+        standing=state.standing,
     )
     if state.persisted_hard_state.term == state.term:
         state.send(response)
@@ -182,6 +183,7 @@ def on_heartbeat_response(state: State, leader: Leader, message: HeartbeatRespon
     progress = leader.progress[message.sender]
     progress.last_heard_ms = state.now_ms
     progress.follows_commits = message.follows_commits
+    progress.standing = message.standing
     progress.acknowledged_round = max(progress.acknowledged_round, min(message.round, leader.round))
     progress.probe_sent = False
     idle_ms = state.now_ms - progress.moved_ms

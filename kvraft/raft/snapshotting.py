@@ -8,14 +8,17 @@ from kvraft.raft.progress import Progress, ProgressMode
 from kvraft.raft.ready import SendSnapshot
 from kvraft.raft.roles import Leader
 from kvraft.raft.state import State
-from kvraft.raft.types import Index, NodeId, SnapshotMetadata
+from kvraft.raft.types import Index, NodeId, SnapshotMetadata, Standing
 
 
 def offer(state: State, peer: NodeId, progress: Progress) -> None:
     """ "the leader must occasionally send snapshots to followers that lag behind. This happens when
     the leader has already discarded the next log entry that it needs to send" - to one that
-    answers heartbeats, since a transfer to a dead one is wasted."""
-    if state.now_ms - progress.last_heard_ms > state.settings.election_timeout_ms:
+    answers heartbeats, since a transfer to a dead one is wasted. A state that diverged is sent to nobody."""
+    if (
+        state.standing is not Standing.MEMBER
+        or state.now_ms - progress.last_heard_ms > state.settings.election_timeout_ms
+    ):
         progress.probe_sent = True  # asked again when it answers a heartbeat
         return
     progress.become_snapshot(state.applied_index)
@@ -92,3 +95,4 @@ def on_installed(state: State, index: Index) -> None:
     if state.installing.index == index:
         state.installing = None
         state.applied_index = index
+        state.standing = Standing.MEMBER

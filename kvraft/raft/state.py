@@ -61,6 +61,7 @@ class State:
         "random",
         "role",
         "settings",
+        "standing",
         "term",
         "voted_for",
     )
@@ -85,6 +86,7 @@ class State:
         """currentTerm: "latest term server has seen" """
         self.voted_for = hard_state.voted_for
         """votedFor: "candidateId that received vote in current term" """
+        self.standing = hard_state.standing
         self.handed_hard_state = hard_state
         self.persisted_hard_state = hard_state
         self.log = log
@@ -103,7 +105,7 @@ class State:
 
     @property
     def hard_state(self) -> HardState:
-        return HardState(self.term, self.voted_for)
+        return HardState(self.term, self.voted_for, self.standing)
 
     @property
     def leader_id(self) -> NodeId | None:

@@ -17,6 +17,7 @@ __all__ = [
     "Index",
     "NodeId",
     "SnapshotMetadata",
+    "Standing",
     "Term",
 ]
 
@@ -61,6 +62,16 @@ class Entry:
         return len(self.data) + 32
 
 
+class Standing(Enum):
+    """What a node may do in the cluster, beside what its role allows."""
+
+    MEMBER = "member"
+    """Everything."""
+    DIVERGED = "diverged"
+    """Its state is not what its log leads to; the log itself is right. It replicates and votes, so that
+    commits need no other node, but it does not lead: until another state is installed."""
+
+
 @dataclass(frozen=True, slots=True)
 class HardState:
     """ "Persistent state on all servers (updated on stable storage before responding to RPCs)",
@@ -70,6 +81,7 @@ class HardState:
     """latest term server has seen (initialized to 0 on first boot, increases monotonically)"""
     voted_for: NodeId | None
     """candidateId that received vote in current term (or None)"""
+    standing: Standing = Standing.MEMBER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ class ClientPort:
         self, server: grpc.aio.Server, *, node: Node, headers: ResponseHeaders, cluster: ClusterServicer
     ) -> None:
         """Adds them; the server is not started yet."""
-        self.gate = Gate(server)
+        self.gate = Gate(server, lambda: node.replica.refusal)
         """Where its calls enter."""
         kv_pb2_grpc.add_KvServiceServicer_to_server(KvServicer(node, headers), self.gate)
         client_pb2_grpc.add_ClientServiceServicer_to_server(ClientServicer(node, headers), self.gate)

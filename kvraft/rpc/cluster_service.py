@@ -13,6 +13,7 @@ from kvraft.members import MemberAddresses
 from kvraft.node.leader_clock import SKEW_MS_MAX
 from kvraft.node.node import Node
 from kvraft.raft.ready import Role
+from kvraft.raft.types import NodeId
 from kvraft.rpc.header import ResponseHeaders
 from kvraft.rpc.status import answering_errors
 from kvraft.storage.errors import StorageError
@@ -141,15 +142,35 @@ class ClusterServicer(cluster_pb2_grpc.ClusterServiceServicer):
                 message=f"node {peer}, or somebody in its name, sent what no correct node sends, and was "
                 f"refused {refusal.count} times; the last time it {refusal.why}",
             )
-        # Followers report to the leader; what an earlier leader remembers may long be mended.
-        if not replica.leads:
-            return
-        yield from self._clock_alarms()
-        suspects = replica.digests.suspects(replica.node_id, replica.raft.configuration)
-        for node_id, index in sorted(suspects.items()):
-            yield cluster_pb2.Alarm(
-                kind=cluster_pb2.ALARM_KIND_DIVERGED,
-                member_id=node_id,
-                message=f"the state of node {node_id} differs from the others' at index {index}; stop it, "
+        if replica.refusal is not None:
+            yield _diverged(
+                replica.node_id,
+                "the state of this node differs from a majority's, so it neither leads nor answers; stop it, "
                 "move its data directory aside, and start it again to be sent the state anew",
             )
+        # The leader compares; what an earlier one remembers may long be mended.
+        if replica.leads:
+            yield from self._clock_alarms()
+            yield from self._divergence_alarms()
+
+    def _divergence_alarms(self) -> Iterator[cluster_pb2.Alarm]:
+        replica = self._node.replica
+        for node_id, index in sorted(replica.digests.wrong.items()):
+            if node_id != replica.node_id:
+                yield _diverged(
+                    node_id,
+                    f"the state of node {node_id} differs from a majority's at index {index}, so it neither "
+                    "leads nor answers; stop it, move its data directory aside, and start it again to be "
+                    "sent the state anew",
+                )
+        for node_id, index in sorted(replica.digests.undecided.items()):
+            yield _diverged(
+                node_id,
+                f"the states of node {node_id} and of the leader, node {replica.node_id}, differ at index "
+                f"{index}, and no majority says which is right, so both go on; start the other nodes, or "
+                "compare what the two hold (`kvctl get --stale`), and re-seed the one that is wrong",
+            )
+
+
+def _diverged(node_id: NodeId, message: str) -> cluster_pb2.Alarm:
+    return cluster_pb2.Alarm(kind=cluster_pb2.ALARM_KIND_DIVERGED, member_id=node_id, message=message)

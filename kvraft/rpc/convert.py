@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from kvraft.errors import Reason
 from kvraft.machine.machine import TIME_MS_MAX
+from kvraft.node.divergence import DigestAnswer, DigestMessage, DigestQuestion, DivergenceFound
 from kvraft.node.forwarding import (
     ForwardAnswer,
     ForwardedGroup,
@@ -29,7 +30,7 @@ from kvraft.raft.messages import (
     RequestVoteResponse,
     TimeoutNow,
 )
-from kvraft.raft.types import Entry, EntryKind, Index, NodeId, Term
+from kvraft.raft.types import Entry, EntryKind, Index, NodeId, Standing, Term
 from kvraft.v1 import raft_pb2
 
 StreamedRequest = AppendEntries | Heartbeat | TimeoutNow
@@ -198,14 +199,41 @@ def response_to_proto(message: StreamedResponse) -> raft_pb2.AppendEntriesRespon
                     round=message.round,
                     wall_ms=message.wall_ms or 0,
                     follows_commits=message.follows_commits,
+                    diverged=message.standing is Standing.DIVERGED,
                 ),
             )
 
 
-def digest_to_proto(applied_index: Index, digest: int) -> raft_pb2.AppendEntriesResponse:
-    return raft_pb2.AppendEntriesResponse(
-        state_digest=raft_pb2.AppendEntriesResponse.StateDigest(applied_index=applied_index, digest=digest)
-    )
+def digest_to_proto(
+    message: DigestMessage,
+) -> raft_pb2.AppendEntriesRequest | raft_pb2.AppendEntriesResponse:
+    request, response = raft_pb2.AppendEntriesRequest, raft_pb2.AppendEntriesResponse
+    match message:
+        case DigestQuestion(index=index):
+            return request(digest_question=request.DigestQuestion(applied_index=index))
+        case DivergenceFound(index=index, digest=digest):
+            return request(divergence_found=request.DivergenceFound(applied_index=index, digest=digest))
+        case DigestAnswer(index=index, digest=digest):
+            return response(state_digest=response.StateDigest(applied_index=index, digest=digest))
+
+
+def digest_from_request(frame: raft_pb2.AppendEntriesRequest) -> DigestMessage | None:
+    """None if the frame is about something else."""
+    match frame.WhichOneof("frame"):
+        case "digest_question":
+            return DigestQuestion(Index(frame.digest_question.applied_index))
+        case "divergence_found":
+            found = frame.divergence_found
+            return DivergenceFound(Index(found.applied_index), found.digest)
+        case _:
+            return None
+
+
+def digest_from_response(frame: raft_pb2.AppendEntriesResponse) -> DigestMessage | None:
+    """None if the frame is about something else."""
+    if frame.WhichOneof("frame") != "state_digest":
+        return None
+    return DigestAnswer(Index(frame.state_digest.applied_index), frame.state_digest.digest)
 
 
 def response_from_proto(
@@ -236,6 +264,7 @@ def response_from_proto(
                 target=target,
                 term=term,
                 round=ack.round,
+                standing=Standing.DIVERGED if ack.diverged else Standing.MEMBER,
                 wall_ms=ack.wall_ms or None,
                 follows_commits=ack.follows_commits,
             )

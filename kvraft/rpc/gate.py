@@ -35,13 +35,20 @@ Decode = Callable[[bytes], Any]
 Encode = Callable[[Any], bytes]
 Behavior = Callable[[Any, Context], Any]
 
+_OF_THE_NODE = ("kvraft.v1.ClusterService.", "grpc.")
+"""Methods that tell of the node itself, and not of the data."""
+
 
 class Gate(grpc.GenericRpcHandler):
     """Stands for a server in `add_...Servicer_to_server`, and is that server's one handler: gRPC waits for
     the next call of every registered method apart, which costs each call as much as there are methods."""
 
-    def __init__(self, server: grpc.aio.Server) -> None:
+    def __init__(
+        self, server: grpc.aio.Server, refusal: Callable[[], RequestError | None] = lambda: None
+    ) -> None:
+        """`refusal`: what every call is answered just now, but for those that tell of the node itself."""
         self.calls = Calls()
+        self._refusal = refusal
         self.names: list[str] = []
         """Full names of the services, in the order in which they were added."""
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
@@ -69,16 +76,30 @@ class Gate(grpc.GenericRpcHandler):
     def _guarded(self, name: str, handler: Any) -> grpc.RpcMethodHandler[Any, Any]:
         decode, encode = _decoder(name, handler.request_deserializer), handler.response_serializer
         if not handler.response_streaming:
-            serve = self._unary(handler.unary_unary, decode, encode, reads_only=_reads_only(name))
+            serve = self._unary(name, handler.unary_unary, decode, encode)
             return grpc.stream_unary_rpc_method_handler(serve)
         if handler.request_streaming:
-            serve, request_deserializer = self._stream(handler.stream_stream), decode
+            serve, request_deserializer = self._stream(name, handler.stream_stream), decode
         else:
-            serve, request_deserializer = self._stream(_of_one(handler.unary_stream, decode)), None
+            serve, request_deserializer = self._stream(name, _of_one(handler.unary_stream, decode)), None
         return grpc.stream_stream_rpc_method_handler(serve, request_deserializer, _bytes_or(encode))
 
-    def _unary(self, behavior: Behavior, decode: Decode, encode: Encode, *, reads_only: bool) -> Behavior:
-        enter = self.calls.enter
+    def _enter(self, name: str) -> Callable[[Context], Call]:
+        """How calls of this method enter."""
+        enter, refusal = self.calls.enter, self._refusal
+        if name.startswith(_OF_THE_NODE):
+            return enter
+
+        def enter_unless_refused(context: Context) -> Call:
+            refused = refusal()
+            if refused is not None:
+                raise refused
+            return enter(context)
+
+        return enter_unless_refused
+
+    def _unary(self, name: str, behavior: Behavior, decode: Decode, encode: Encode) -> Behavior:
+        enter, reads_only = self._enter(name), _reads_only(name)
 
         async def serve(_: object, context: Context) -> bytes:
             try:
@@ -93,8 +114,8 @@ class Gate(grpc.GenericRpcHandler):
 
         return _letting_go(serve)
 
-    def _stream(self, behavior: Behavior) -> Behavior:
-        enter = self.calls.enter
+    def _stream(self, name: str, behavior: Behavior) -> Behavior:
+        enter = self._enter(name)
         generates = inspect.isasyncgenfunction(behavior)
 
         async def serve(requests: Any, context: Context) -> None:

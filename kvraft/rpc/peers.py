@@ -14,6 +14,7 @@ from typing import Any
 import grpc.aio
 import structlog
 
+from kvraft.node.divergence import DigestMessage
 from kvraft.node.forwarding import ForwardAnswer, ForwardRequest
 from kvraft.node.node import Node
 from kvraft.raft.events import Unreachable
@@ -159,10 +160,20 @@ class PeerNetwork:
         if stream is not None:
             stream.send(convert.answer_to_proto(answer))
 
-    def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
-        stream = self.append_streams.get(leader)
-        if stream is not None:
-            stream.send(convert.digest_to_proto(applied_index, digest))
+    def send_digest(self, peer: NodeId, message: DigestMessage) -> None:
+        frame = convert.digest_to_proto(message)
+        if isinstance(frame, raft_pb2.AppendEntriesRequest):
+            self._links[peer].append.send(frame)
+        elif peer in self.append_streams:
+            self.append_streams[peer].send(frame)
+
+    def tell_diverged(self, node: NodeId, index: Index) -> None:
+        logger.critical(
+            "the state of a node differs from a majority's; it neither leads nor answers until it is "
+            "re-seeded: stop it, move its data directory aside, and start it again",
+            node=node,
+            applied_index=index,
+        )
 
     def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
         logger.error(
@@ -194,16 +205,11 @@ class PeerNetwork:
     # --- what comes back ----------------------------------------------------------------------
 
     def on_append_response(self, peer: NodeId, response: raft_pb2.AppendEntriesResponse) -> None:
-        if response.WhichOneof("frame") == "state_digest":
-            report = response.state_digest
-            if self.node.replica.receive_digest(peer, Index(report.applied_index), report.digest) is False:
-                logger.critical(
-                    "states differ: stop the node that is wrong and have it re-seeded",
-                    peer=peer,
-                    applied_index=report.applied_index,
-                )
-            return
-        self.node.replica.receive(convert.response_from_proto(response, sender=peer, target=self.node_id))
+        answer = convert.digest_from_response(response)
+        if answer is not None:
+            self.node.replica.receive_digest(peer, answer)
+        else:
+            self.node.replica.receive(convert.response_from_proto(response, sender=peer, target=self.node_id))
         self.node.wake()
 
     def on_forward_response(self, response: raft_pb2.ForwardResponse) -> None:

@@ -82,7 +82,11 @@ class RaftServicer(raft_pb2_grpc.RaftServiceServicer):
         replica, node_id, wake = self._node.replica, self._network.node_id, self._node.wake
 
         def on_frame(frame: raft_pb2.AppendEntriesRequest) -> None:
-            replica.receive(convert.streamed_from_proto(frame, sender=sender, target=node_id))
+            digest = convert.digest_from_request(frame)
+            if digest is not None:
+                replica.receive_digest(sender, digest)
+            else:
+                replica.receive(convert.streamed_from_proto(frame, sender=sender, target=node_id))
             wake()
 
         await self._serve(request_iterator, context, self._network.append_streams, sender, on_frame)

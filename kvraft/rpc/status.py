@@ -27,6 +27,7 @@ CODES: dict[Reason, grpc.StatusCode] = {
     Reason.NO_LEADER: grpc.StatusCode.UNAVAILABLE,
     Reason.NOT_APPLIED: grpc.StatusCode.UNAVAILABLE,
     Reason.OUTCOME_UNKNOWN: grpc.StatusCode.UNAVAILABLE,
+    Reason.DIVERGED: grpc.StatusCode.UNAVAILABLE,
     Reason.SHUTTING_DOWN: grpc.StatusCode.UNAVAILABLE,
     Reason.OVERLOADED: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Reason.NO_SPACE: grpc.StatusCode.RESOURCE_EXHAUSTED,

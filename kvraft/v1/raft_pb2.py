@@ -24,17 +24,17 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14kvraft/v1/raft.proto\x12\tkvraft.v1\"D\n\x08\x45nvelope\x12\x12\n\ncluster_id\x18\x01 \x01(\x06\x12\x11\n\tsender_id\x18\x02 \x01(\x04\x12\x11\n\ttarget_id\x18\x03 \x01(\x04\"\xa7\x01\n\x12RequestVoteRequest\x12%\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.Envelope\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x16\n\x0elast_log_index\x18\x03 \x01(\x04\x12\x15\n\rlast_log_term\x18\x04 \x01(\x04\x12\x10\n\x08pre_vote\x18\x05 \x01(\x08\x12\x1b\n\x13leadership_transfer\x18\x06 \x01(\x08\"9\n\x13RequestVoteResponse\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x14\n\x0cvote_granted\x18\x02 \x01(\x08\"\\\n\x08LogEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.kvraft.v1.LogEntryKind\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\xc7\x03\n\x14\x41ppendEntriesRequest\x12%\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.Envelope\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x38\n\x06\x61ppend\x18\x03 \x01(\x0b\x32&.kvraft.v1.AppendEntriesRequest.AppendH\x00\x12>\n\theartbeat\x18\x04 \x01(\x0b\x32).kvraft.v1.AppendEntriesRequest.HeartbeatH\x00\x12\x41\n\x0btimeout_now\x18\x05 \x01(\x0b\x32*.kvraft.v1.AppendEntriesRequest.TimeoutNowH\x00\x1at\n\x06\x41ppend\x12\x16\n\x0eprev_log_index\x18\x01 \x01(\x04\x12\x15\n\rprev_log_term\x18\x02 \x01(\x04\x12$\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x13.kvraft.v1.LogEntry\x12\x15\n\rleader_commit\x18\x04 \x01(\x04\x1a\x30\n\tHeartbeat\x12\x14\n\x0c\x63ommit_index\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x1a\x0c\n\nTimeoutNowB\x07\n\x05\x66rame\"\xa2\x04\n\x15\x41ppendEntriesResponse\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12=\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32).kvraft.v1.AppendEntriesResponse.AcceptedH\x00\x12;\n\x07refused\x18\x03 \x01(\x0b\x32(.kvraft.v1.AppendEntriesResponse.RefusedH\x00\x12\x46\n\rheartbeat_ack\x18\x04 \x01(\x0b\x32-.kvraft.v1.AppendEntriesResponse.HeartbeatAckH\x00\x12\x44\n\x0cstate_digest\x18\x05 \x01(\x0b\x32,.kvraft.v1.AppendEntriesResponse.StateDigestH\x00\x1a\x1f\n\x08\x41\x63\x63\x65pted\x12\x13\n\x0bmatch_index\x18\x01 \x01(\x04\x1aH\n\x07Refused\x12\x16\n\x0erejected_index\x18\x01 \x01(\x04\x12\x12\n\nhint_index\x18\x02 \x01(\x04\x12\x11\n\thint_term\x18\x03 \x01(\x04\x1aG\n\x0cHeartbeatAck\x12\r\n\x05round\x18\x01 \x01(\x04\x12\x0f\n\x07wall_ms\x18\x02 \x01(\x04\x12\x17\n\x0f\x66ollows_commits\x18\x03 \x01(\x08\x1a\x34\n\x0bStateDigest\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x06\x42\x07\n\x05\x66rame\"\xdf\x03\n\x16InstallSnapshotRequest\x12:\n\x06header\x18\x01 \x01(\x0b\x32(.kvraft.v1.InstallSnapshotRequest.HeaderH\x00\x12\x36\n\x04rows\x18\x02 \x01(\x0b\x32&.kvraft.v1.InstallSnapshotRequest.RowsH\x00\x12<\n\x07trailer\x18\x03 \x01(\x0b\x32).kvraft.v1.InstallSnapshotRequest.TrailerH\x00\x1a\x9e\x01\n\x06Header\x12%\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.Envelope\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x1b\n\x13last_included_index\x18\x03 \x01(\x04\x12\x1a\n\x12last_included_term\x18\x04 \x01(\x04\x12\x11\n\tvoter_ids\x18\x05 \x03(\x04\x12\x13\n\x0blearner_ids\x18\x06 \x03(\x04\x1a$\n\x04Rows\x12\x0c\n\x04keys\x18\x01 \x03(\x0c\x12\x0e\n\x06values\x18\x02 \x03(\x0c\x1a\x44\n\x07Trailer\x12\x11\n\trow_count\x18\x01 \x01(\x04\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\x0c\x12\x14\n\x0cstate_digest\x18\x03 \x01(\x06\x42\x06\n\x04part\"\'\n\x17InstallSnapshotResponse\x12\x0c\n\x04term\x18\x01 \x01(\x04\"\x8b\x02\n\x0e\x46orwardRequest\x12%\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.Envelope\x12\x30\n\x05group\x18\x02 \x01(\x0b\x32\x1f.kvraft.v1.ForwardRequest.GroupH\x00\x12.\n\x04read\x18\x03 \x01(\x0b\x32\x1e.kvraft.v1.ForwardRequest.ReadH\x00\x1aN\n\x05Group\x12\x10\n\x08group_id\x18\x01 \x01(\x06\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x13\n\x0bgrows_state\x18\x03 \x01(\x08\x12\x10\n\x08\x63ommands\x18\x04 \x03(\x0c\x1a\x17\n\x04Read\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\x42\x07\n\x05\x66rame\"\xde\x02\n\x0f\x46orwardResponse\x12\x35\n\x07refused\x18\x01 \x01(\x0b\x32\".kvraft.v1.ForwardResponse.RefusedH\x00\x12:\n\nread_index\x18\x02 \x01(\x0b\x32$.kvraft.v1.ForwardResponse.ReadIndexH\x00\x12<\n\x0bread_failed\x18\x03 \x01(\x0b\x32%.kvraft.v1.ForwardResponse.ReadFailedH\x00\x1a\x45\n\x07Refused\x12\x10\n\x08group_id\x18\x01 \x01(\x06\x12(\n\x06reason\x18\x02 \x01(\x0e\x32\x18.kvraft.v1.RefusalReason\x1a+\n\tReadIndex\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x1a\x1d\n\nReadFailed\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\x42\x07\n\x05\x66rame*\x85\x01\n\x0cLogEntryKind\x12\x1e\n\x1aLOG_ENTRY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13LOG_ENTRY_KIND_NOOP\x10\x01\x12\x1a\n\x16LOG_ENTRY_KIND_COMMAND\x10\x02\x12 \n\x1cLOG_ENTRY_KIND_CONFIGURATION\x10\x03*\xa6\x01\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19REFUSAL_REASON_NOT_LEADER\x10\x01\x12\x1d\n\x19REFUSAL_REASON_OVERLOADED\x10\x02\x12\x1b\n\x17REFUSAL_REASON_NO_SPACE\x10\x03\x12\x1a\n\x16REFUSAL_REASON_INVALID\x10\x04\x32\xd5\x02\n\x0bRaftService\x12L\n\x0bRequestVote\x12\x1d.kvraft.v1.RequestVoteRequest\x1a\x1e.kvraft.v1.RequestVoteResponse\x12V\n\rAppendEntries\x12\x1f.kvraft.v1.AppendEntriesRequest\x1a .kvraft.v1.AppendEntriesResponse(\x01\x30\x01\x12Z\n\x0fInstallSnapshot\x12!.kvraft.v1.InstallSnapshotRequest\x1a\".kvraft.v1.InstallSnapshotResponse(\x01\x12\x44\n\x07\x46orward\x12\x19.kvraft.v1.ForwardRequest\x1a\x1a.kvraft.v1.ForwardResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14kvraft/v1/raft.proto\x12\tkvraft.v1\"D\n\x08\x45nvelope\x12\x12\n\ncluster_id\x18\x01 \x01(\x06\x12\x11\n\tsender_id\x18\x02 \x01(\x04\x12\x11\n\ttarget_id\x18\x03 \x01(\x04\"\xa7\x01\n\x12RequestVoteRequest\x12%\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.Envelope\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x16\n\x0elast_log_index\x18\x03 \x01(\x04\x12\x15\n\rlast_log_term\x18\x04 \x01(\x04\x12\x10\n\x08pre_vote\x18\x05 \x01(\x08\x12\x1b\n\x13leadership_transfer\x18\x06 \x01(\x08\"9\n\x13RequestVoteResponse\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12\x14\n\x0cvote_granted\x18\x02 \x01(\x08\"\\\n\x08LogEntry\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.kvraft.v1.LogEntryKind\x12\x0c\n\x04\x64\x61ta\x18\x04 \x01(\x0c\"\xc2\x05\n\x14\x41ppendEntriesRequest\x12%\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.Envelope\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x38\n\x06\x61ppend\x18\x03 \x01(\x0b\x32&.kvraft.v1.AppendEntriesRequest.AppendH\x00\x12>\n\theartbeat\x18\x04 \x01(\x0b\x32).kvraft.v1.AppendEntriesRequest.HeartbeatH\x00\x12\x41\n\x0btimeout_now\x18\x05 \x01(\x0b\x32*.kvraft.v1.AppendEntriesRequest.TimeoutNowH\x00\x12I\n\x0f\x64igest_question\x18\x06 \x01(\x0b\x32..kvraft.v1.AppendEntriesRequest.DigestQuestionH\x00\x12K\n\x10\x64ivergence_found\x18\x07 \x01(\x0b\x32/.kvraft.v1.AppendEntriesRequest.DivergenceFoundH\x00\x1at\n\x06\x41ppend\x12\x16\n\x0eprev_log_index\x18\x01 \x01(\x04\x12\x15\n\rprev_log_term\x18\x02 \x01(\x04\x12$\n\x07\x65ntries\x18\x03 \x03(\x0b\x32\x13.kvraft.v1.LogEntry\x12\x15\n\rleader_commit\x18\x04 \x01(\x04\x1a\x30\n\tHeartbeat\x12\x14\n\x0c\x63ommit_index\x18\x01 \x01(\x04\x12\r\n\x05round\x18\x02 \x01(\x04\x1a\x0c\n\nTimeoutNow\x1a\'\n\x0e\x44igestQuestion\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x1a\x38\n\x0f\x44ivergenceFound\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x06\x42\x07\n\x05\x66rame\"\xb4\x04\n\x15\x41ppendEntriesResponse\x12\x0c\n\x04term\x18\x01 \x01(\x04\x12=\n\x08\x61\x63\x63\x65pted\x18\x02 \x01(\x0b\x32).kvraft.v1.AppendEntriesResponse.AcceptedH\x00\x12;\n\x07refused\x18\x03 \x01(\x0b\x32(.kvraft.v1.AppendEntriesResponse.RefusedH\x00\x12\x46\n\rheartbeat_ack\x18\x04 \x01(\x0b\x32-.kvraft.v1.AppendEntriesResponse.HeartbeatAckH\x00\x12\x44\n\x0cstate_digest\x18\x05 \x01(\x0b\x32,.kvraft.v1.AppendEntriesResponse.StateDigestH\x00\x1a\x1f\n\x08\x41\x63\x63\x65pted\x12\x13\n\x0bmatch_index\x18\x01 \x01(\x04\x1aH\n\x07Refused\x12\x16\n\x0erejected_index\x18\x01 \x01(\x04\x12\x12\n\nhint_index\x18\x02 \x01(\x04\x12\x11\n\thint_term\x18\x03 \x01(\x04\x1aY\n\x0cHeartbeatAck\x12\r\n\x05round\x18\x01 \x01(\x04\x12\x0f\n\x07wall_ms\x18\x02 \x01(\x04\x12\x17\n\x0f\x66ollows_commits\x18\x03 \x01(\x08\x12\x10\n\x08\x64iverged\x18\x04 \x01(\x08\x1a\x34\n\x0bStateDigest\x12\x15\n\rapplied_index\x18\x01 \x01(\x04\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x06\x42\x07\n\x05\x66rame\"\xdf\x03\n\x16InstallSnapshotRequest\x12:\n\x06header\x18\x01 \x01(\x0b\x32(.kvraft.v1.InstallSnapshotRequest.HeaderH\x00\x12\x36\n\x04rows\x18\x02 \x01(\x0b\x32&.kvraft.v1.InstallSnapshotRequest.RowsH\x00\x12<\n\x07trailer\x18\x03 \x01(\x0b\x32).kvraft.v1.InstallSnapshotRequest.TrailerH\x00\x1a\x9e\x01\n\x06Header\x12%\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.Envelope\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x1b\n\x13last_included_index\x18\x03 \x01(\x04\x12\x1a\n\x12last_included_term\x18\x04 \x01(\x04\x12\x11\n\tvoter_ids\x18\x05 \x03(\x04\x12\x13\n\x0blearner_ids\x18\x06 \x03(\x04\x1a$\n\x04Rows\x12\x0c\n\x04keys\x18\x01 \x03(\x0c\x12\x0e\n\x06values\x18\x02 \x03(\x0c\x1a\x44\n\x07Trailer\x12\x11\n\trow_count\x18\x01 \x01(\x04\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\x0c\x12\x14\n\x0cstate_digest\x18\x03 \x01(\x06\x42\x06\n\x04part\"\'\n\x17InstallSnapshotResponse\x12\x0c\n\x04term\x18\x01 \x01(\x04\"\x8b\x02\n\x0e\x46orwardRequest\x12%\n\x08\x65nvelope\x18\x01 \x01(\x0b\x32\x13.kvraft.v1.Envelope\x12\x30\n\x05group\x18\x02 \x01(\x0b\x32\x1f.kvraft.v1.ForwardRequest.GroupH\x00\x12.\n\x04read\x18\x03 \x01(\x0b\x32\x1e.kvraft.v1.ForwardRequest.ReadH\x00\x1aN\n\x05Group\x12\x10\n\x08group_id\x18\x01 \x01(\x06\x12\x0c\n\x04term\x18\x02 \x01(\x04\x12\x13\n\x0bgrows_state\x18\x03 \x01(\x08\x12\x10\n\x08\x63ommands\x18\x04 \x03(\x0c\x1a\x17\n\x04Read\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\x42\x07\n\x05\x66rame\"\xde\x02\n\x0f\x46orwardResponse\x12\x35\n\x07refused\x18\x01 \x01(\x0b\x32\".kvraft.v1.ForwardResponse.RefusedH\x00\x12:\n\nread_index\x18\x02 \x01(\x0b\x32$.kvraft.v1.ForwardResponse.ReadIndexH\x00\x12<\n\x0bread_failed\x18\x03 \x01(\x0b\x32%.kvraft.v1.ForwardResponse.ReadFailedH\x00\x1a\x45\n\x07Refused\x12\x10\n\x08group_id\x18\x01 \x01(\x06\x12(\n\x06reason\x18\x02 \x01(\x0e\x32\x18.kvraft.v1.RefusalReason\x1a+\n\tReadIndex\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\x12\r\n\x05index\x18\x02 \x01(\x04\x1a\x1d\n\nReadFailed\x12\x0f\n\x07read_id\x18\x01 \x01(\x04\x42\x07\n\x05\x66rame*\x85\x01\n\x0cLogEntryKind\x12\x1e\n\x1aLOG_ENTRY_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13LOG_ENTRY_KIND_NOOP\x10\x01\x12\x1a\n\x16LOG_ENTRY_KIND_COMMAND\x10\x02\x12 \n\x1cLOG_ENTRY_KIND_CONFIGURATION\x10\x03*\xa6\x01\n\rRefusalReason\x12\x1e\n\x1aREFUSAL_REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19REFUSAL_REASON_NOT_LEADER\x10\x01\x12\x1d\n\x19REFUSAL_REASON_OVERLOADED\x10\x02\x12\x1b\n\x17REFUSAL_REASON_NO_SPACE\x10\x03\x12\x1a\n\x16REFUSAL_REASON_INVALID\x10\x04\x32\xd5\x02\n\x0bRaftService\x12L\n\x0bRequestVote\x12\x1d.kvraft.v1.RequestVoteRequest\x1a\x1e.kvraft.v1.RequestVoteResponse\x12V\n\rAppendEntries\x12\x1f.kvraft.v1.AppendEntriesRequest\x1a .kvraft.v1.AppendEntriesResponse(\x01\x30\x01\x12Z\n\x0fInstallSnapshot\x12!.kvraft.v1.InstallSnapshotRequest\x1a\".kvraft.v1.InstallSnapshotResponse(\x01\x12\x44\n\x07\x46orward\x12\x19.kvraft.v1.ForwardRequest\x1a\x1a.kvraft.v1.ForwardResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'kvraft.v1.raft_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_LOGENTRYKIND']._serialized_start=2582
-  _globals['_LOGENTRYKIND']._serialized_end=2715
-  _globals['_REFUSALREASON']._serialized_start=2718
-  _globals['_REFUSALREASON']._serialized_end=2884
+  _globals['_LOGENTRYKIND']._serialized_start=2851
+  _globals['_LOGENTRYKIND']._serialized_end=2984
+  _globals['_REFUSALREASON']._serialized_start=2987
+  _globals['_REFUSALREASON']._serialized_end=3153
   _globals['_ENVELOPE']._serialized_start=35
   _globals['_ENVELOPE']._serialized_end=103
   _globals['_REQUESTVOTEREQUEST']._serialized_start=106
@@ -44,47 +44,51 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGENTRY']._serialized_start=334
   _globals['_LOGENTRY']._serialized_end=426
   _globals['_APPENDENTRIESREQUEST']._serialized_start=429
-  _globals['_APPENDENTRIESREQUEST']._serialized_end=884
-  _globals['_APPENDENTRIESREQUEST_APPEND']._serialized_start=695
-  _globals['_APPENDENTRIESREQUEST_APPEND']._serialized_end=811
-  _globals['_APPENDENTRIESREQUEST_HEARTBEAT']._serialized_start=813
-  _globals['_APPENDENTRIESREQUEST_HEARTBEAT']._serialized_end=861
-  _globals['_APPENDENTRIESREQUEST_TIMEOUTNOW']._serialized_start=863
-  _globals['_APPENDENTRIESREQUEST_TIMEOUTNOW']._serialized_end=875
-  _globals['_APPENDENTRIESRESPONSE']._serialized_start=887
-  _globals['_APPENDENTRIESRESPONSE']._serialized_end=1433
-  _globals['_APPENDENTRIESRESPONSE_ACCEPTED']._serialized_start=1192
-  _globals['_APPENDENTRIESRESPONSE_ACCEPTED']._serialized_end=1223
-  _globals['_APPENDENTRIESRESPONSE_REFUSED']._serialized_start=1225
-  _globals['_APPENDENTRIESRESPONSE_REFUSED']._serialized_end=1297
-  _globals['_APPENDENTRIESRESPONSE_HEARTBEATACK']._serialized_start=1299
-  _globals['_APPENDENTRIESRESPONSE_HEARTBEATACK']._serialized_end=1370
-  _globals['_APPENDENTRIESRESPONSE_STATEDIGEST']._serialized_start=1372
-  _globals['_APPENDENTRIESRESPONSE_STATEDIGEST']._serialized_end=1424
-  _globals['_INSTALLSNAPSHOTREQUEST']._serialized_start=1436
-  _globals['_INSTALLSNAPSHOTREQUEST']._serialized_end=1915
-  _globals['_INSTALLSNAPSHOTREQUEST_HEADER']._serialized_start=1641
-  _globals['_INSTALLSNAPSHOTREQUEST_HEADER']._serialized_end=1799
-  _globals['_INSTALLSNAPSHOTREQUEST_ROWS']._serialized_start=1801
-  _globals['_INSTALLSNAPSHOTREQUEST_ROWS']._serialized_end=1837
-  _globals['_INSTALLSNAPSHOTREQUEST_TRAILER']._serialized_start=1839
-  _globals['_INSTALLSNAPSHOTREQUEST_TRAILER']._serialized_end=1907
-  _globals['_INSTALLSNAPSHOTRESPONSE']._serialized_start=1917
-  _globals['_INSTALLSNAPSHOTRESPONSE']._serialized_end=1956
-  _globals['_FORWARDREQUEST']._serialized_start=1959
-  _globals['_FORWARDREQUEST']._serialized_end=2226
-  _globals['_FORWARDREQUEST_GROUP']._serialized_start=2114
-  _globals['_FORWARDREQUEST_GROUP']._serialized_end=2192
-  _globals['_FORWARDREQUEST_READ']._serialized_start=2194
-  _globals['_FORWARDREQUEST_READ']._serialized_end=2217
-  _globals['_FORWARDRESPONSE']._serialized_start=2229
-  _globals['_FORWARDRESPONSE']._serialized_end=2579
-  _globals['_FORWARDRESPONSE_REFUSED']._serialized_start=2425
-  _globals['_FORWARDRESPONSE_REFUSED']._serialized_end=2494
-  _globals['_FORWARDRESPONSE_READINDEX']._serialized_start=2496
-  _globals['_FORWARDRESPONSE_READINDEX']._serialized_end=2539
-  _globals['_FORWARDRESPONSE_READFAILED']._serialized_start=2541
-  _globals['_FORWARDRESPONSE_READFAILED']._serialized_end=2570
-  _globals['_RAFTSERVICE']._serialized_start=2887
-  _globals['_RAFTSERVICE']._serialized_end=3228
+  _globals['_APPENDENTRIESREQUEST']._serialized_end=1135
+  _globals['_APPENDENTRIESREQUEST_APPEND']._serialized_start=847
+  _globals['_APPENDENTRIESREQUEST_APPEND']._serialized_end=963
+  _globals['_APPENDENTRIESREQUEST_HEARTBEAT']._serialized_start=965
+  _globals['_APPENDENTRIESREQUEST_HEARTBEAT']._serialized_end=1013
+  _globals['_APPENDENTRIESREQUEST_TIMEOUTNOW']._serialized_start=1015
+  _globals['_APPENDENTRIESREQUEST_TIMEOUTNOW']._serialized_end=1027
+  _globals['_APPENDENTRIESREQUEST_DIGESTQUESTION']._serialized_start=1029
+  _globals['_APPENDENTRIESREQUEST_DIGESTQUESTION']._serialized_end=1068
+  _globals['_APPENDENTRIESREQUEST_DIVERGENCEFOUND']._serialized_start=1070
+  _globals['_APPENDENTRIESREQUEST_DIVERGENCEFOUND']._serialized_end=1126
+  _globals['_APPENDENTRIESRESPONSE']._serialized_start=1138
+  _globals['_APPENDENTRIESRESPONSE']._serialized_end=1702
+  _globals['_APPENDENTRIESRESPONSE_ACCEPTED']._serialized_start=1443
+  _globals['_APPENDENTRIESRESPONSE_ACCEPTED']._serialized_end=1474
+  _globals['_APPENDENTRIESRESPONSE_REFUSED']._serialized_start=1476
+  _globals['_APPENDENTRIESRESPONSE_REFUSED']._serialized_end=1548
+  _globals['_APPENDENTRIESRESPONSE_HEARTBEATACK']._serialized_start=1550
+  _globals['_APPENDENTRIESRESPONSE_HEARTBEATACK']._serialized_end=1639
+  _globals['_APPENDENTRIESRESPONSE_STATEDIGEST']._serialized_start=1641
+  _globals['_APPENDENTRIESRESPONSE_STATEDIGEST']._serialized_end=1693
+  _globals['_INSTALLSNAPSHOTREQUEST']._serialized_start=1705
+  _globals['_INSTALLSNAPSHOTREQUEST']._serialized_end=2184
+  _globals['_INSTALLSNAPSHOTREQUEST_HEADER']._serialized_start=1910
+  _globals['_INSTALLSNAPSHOTREQUEST_HEADER']._serialized_end=2068
+  _globals['_INSTALLSNAPSHOTREQUEST_ROWS']._serialized_start=2070
+  _globals['_INSTALLSNAPSHOTREQUEST_ROWS']._serialized_end=2106
+  _globals['_INSTALLSNAPSHOTREQUEST_TRAILER']._serialized_start=2108
+  _globals['_INSTALLSNAPSHOTREQUEST_TRAILER']._serialized_end=2176
+  _globals['_INSTALLSNAPSHOTRESPONSE']._serialized_start=2186
+  _globals['_INSTALLSNAPSHOTRESPONSE']._serialized_end=2225
+  _globals['_FORWARDREQUEST']._serialized_start=2228
+  _globals['_FORWARDREQUEST']._serialized_end=2495
+  _globals['_FORWARDREQUEST_GROUP']._serialized_start=2383
+  _globals['_FORWARDREQUEST_GROUP']._serialized_end=2461
+  _globals['_FORWARDREQUEST_READ']._serialized_start=2463
+  _globals['_FORWARDREQUEST_READ']._serialized_end=2486
+  _globals['_FORWARDRESPONSE']._serialized_start=2498
+  _globals['_FORWARDRESPONSE']._serialized_end=2848
+  _globals['_FORWARDRESPONSE_REFUSED']._serialized_start=2694
+  _globals['_FORWARDRESPONSE_REFUSED']._serialized_end=2763
+  _globals['_FORWARDRESPONSE_READINDEX']._serialized_start=2765
+  _globals['_FORWARDRESPONSE_READINDEX']._serialized_end=2808
+  _globals['_FORWARDRESPONSE_READFAILED']._serialized_start=2810
+  _globals['_FORWARDRESPONSE_READFAILED']._serialized_end=2839
+  _globals['_RAFTSERVICE']._serialized_start=3156
+  _globals['_RAFTSERVICE']._serialized_end=3497
 # @@protoc_insertion_point(module_scope)

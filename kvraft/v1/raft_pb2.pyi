@@ -78,7 +78,7 @@ class LogEntry(_message.Message):
     def __init__(self, index: _Optional[int] = ..., term: _Optional[int] = ..., kind: _Optional[_Union[LogEntryKind, str]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class AppendEntriesRequest(_message.Message):
-    __slots__ = ("envelope", "term", "append", "heartbeat", "timeout_now")
+    __slots__ = ("envelope", "term", "append", "heartbeat", "timeout_now", "digest_question", "divergence_found")
     class Append(_message.Message):
         __slots__ = ("prev_log_index", "prev_log_term", "entries", "leader_commit")
         PREV_LOG_INDEX_FIELD_NUMBER: _ClassVar[int]
@@ -100,17 +100,33 @@ class AppendEntriesRequest(_message.Message):
     class TimeoutNow(_message.Message):
         __slots__ = ()
         def __init__(self) -> None: ...
+    class DigestQuestion(_message.Message):
+        __slots__ = ("applied_index",)
+        APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]
+        applied_index: int
+        def __init__(self, applied_index: _Optional[int] = ...) -> None: ...
+    class DivergenceFound(_message.Message):
+        __slots__ = ("applied_index", "digest")
+        APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]
+        DIGEST_FIELD_NUMBER: _ClassVar[int]
+        applied_index: int
+        digest: int
+        def __init__(self, applied_index: _Optional[int] = ..., digest: _Optional[int] = ...) -> None: ...
     ENVELOPE_FIELD_NUMBER: _ClassVar[int]
     TERM_FIELD_NUMBER: _ClassVar[int]
     APPEND_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_NOW_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_QUESTION_FIELD_NUMBER: _ClassVar[int]
+    DIVERGENCE_FOUND_FIELD_NUMBER: _ClassVar[int]
     envelope: Envelope
     term: int
     append: AppendEntriesRequest.Append
     heartbeat: AppendEntriesRequest.Heartbeat
     timeout_now: AppendEntriesRequest.TimeoutNow
-    def __init__(self, envelope: _Optional[_Union[Envelope, _Mapping]] = ..., term: _Optional[int] = ..., append: _Optional[_Union[AppendEntriesRequest.Append, _Mapping]] = ..., heartbeat: _Optional[_Union[AppendEntriesRequest.Heartbeat, _Mapping]] = ..., timeout_now: _Optional[_Union[AppendEntriesRequest.TimeoutNow, _Mapping]] = ...) -> None: ...
+    digest_question: AppendEntriesRequest.DigestQuestion
+    divergence_found: AppendEntriesRequest.DivergenceFound
+    def __init__(self, envelope: _Optional[_Union[Envelope, _Mapping]] = ..., term: _Optional[int] = ..., append: _Optional[_Union[AppendEntriesRequest.Append, _Mapping]] = ..., heartbeat: _Optional[_Union[AppendEntriesRequest.Heartbeat, _Mapping]] = ..., timeout_now: _Optional[_Union[AppendEntriesRequest.TimeoutNow, _Mapping]] = ..., digest_question: _Optional[_Union[AppendEntriesRequest.DigestQuestion, _Mapping]] = ..., divergence_found: _Optional[_Union[AppendEntriesRequest.DivergenceFound, _Mapping]] = ...) -> None: ...
 
 class AppendEntriesResponse(_message.Message):
     __slots__ = ("term", "accepted", "refused", "heartbeat_ack", "state_digest")
@@ -129,14 +145,16 @@ class AppendEntriesResponse(_message.Message):
         hint_term: int
         def __init__(self, rejected_index: _Optional[int] = ..., hint_index: _Optional[int] = ..., hint_term: _Optional[int] = ...) -> None: ...
     class HeartbeatAck(_message.Message):
-        __slots__ = ("round", "wall_ms", "follows_commits")
+        __slots__ = ("round", "wall_ms", "follows_commits", "diverged")
         ROUND_FIELD_NUMBER: _ClassVar[int]
         WALL_MS_FIELD_NUMBER: _ClassVar[int]
         FOLLOWS_COMMITS_FIELD_NUMBER: _ClassVar[int]
+        DIVERGED_FIELD_NUMBER: _ClassVar[int]
         round: int
         wall_ms: int
         follows_commits: bool
-        def __init__(self, round: _Optional[int] = ..., wall_ms: _Optional[int] = ..., follows_commits: _Optional[bool] = ...) -> None: ...
+        diverged: bool
+        def __init__(self, round: _Optional[int] = ..., wall_ms: _Optional[int] = ..., follows_commits: _Optional[bool] = ..., diverged: _Optional[bool] = ...) -> None: ...
     class StateDigest(_message.Message):
         __slots__ = ("applied_index", "digest")
         APPLIED_INDEX_FIELD_NUMBER: _ClassVar[int]

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kvraft.machine import keys, kv
 from kvraft.machine.records import KvRecord
+from kvraft.node.divergence import DigestMessage
 from kvraft.node.forwarding import ForwardAnswer, ForwardRequest
 from kvraft.node.replica import Replica
 from kvraft.node.settings import NodeSettings
@@ -193,7 +194,10 @@ class _Nobody:
     def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
         raise AssertionError(f"node {peer} {why}")
 
-    def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
+    def tell_diverged(self, node: NodeId, index: Index) -> None:
+        raise AssertionError(f"the state of node {node} differs at {index}")
+
+    def send_digest(self, peer: NodeId, message: DigestMessage) -> None:
         pass
 
     def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:

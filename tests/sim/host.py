@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from kvraft.errors import RequestError
+from kvraft.node.divergence import DigestAnswer, DigestMessage, DigestQuestion, DivergenceFound
 from kvraft.node.forwarding import ForwardAnswer, ForwardedGroup, ForwardedRead, ForwardRequest
 from kvraft.node.replica import Replica
 from kvraft.node.settings import NodeSettings
@@ -61,14 +62,6 @@ def _may_propose(group: ForwardedGroup) -> bool:
 
 class Killed(Exception):
     """The process ends in the middle of what it was doing."""
-
-
-@dataclass(frozen=True, slots=True)
-class DigestReport:
-    """What `report_digest` sends."""
-
-    index: Index
-    digest: int
 
 
 @dataclass(slots=True)
@@ -343,8 +336,11 @@ class Host:
     def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
         self.say(f"refuses n{peer}, which {why}")
 
-    def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
-        self.world.network.send(self.node_id, leader, DigestReport(applied_index, digest))
+    def send_digest(self, peer: NodeId, message: DigestMessage) -> None:
+        self.world.network.send(self.node_id, peer, message)
+
+    def tell_diverged(self, node: NodeId, index: Index) -> None:
+        assert self.world.agreement is None, f"the state of n{node} differs from the others' at {index}"
 
     def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:
         self._effect()
@@ -414,13 +410,12 @@ class Host:
         replica = self.replica
         assert replica is not None
         match payload:
-            case DigestReport(index=index, digest=digest):
-                equal = replica.receive_digest(source, index, digest)
-                assert equal is not False or self.world.agreement is None, (
-                    f"digests of {self.name} and n{source} differ at {index}"
+            case DigestQuestion() | DigestAnswer() | DivergenceFound():
+                replica.receive_digest(source, payload)
+                assert not replica.digests.undecided or self.world.agreement is None, (
+                    f"digests of {self.name} and others differ: {replica.digests.undecided}"
                 )
-                if equal:
-                    self.world.report.events["digest compared"] += 1
+                self.world.report.events["digest compared"] += isinstance(payload, DigestAnswer)
             case ForwardedGroup() if not _may_propose(payload):
                 self.world.report.events["forwarded group refused"] += 1
             case ForwardedGroup() | ForwardedRead():

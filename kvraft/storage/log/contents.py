@@ -4,8 +4,8 @@ Integers are little-endian and unsigned.
 
     start of a segment  cluster id 8, node id 8, size of the segment file 8, last index 8, last
                         term 8, chain of the record before 16, then: name, node ids, hard state,
-                        flags 1 (1: installed snapshot), installed snapshot if flagged
-    write               flags 1 (1: installed snapshot, 2: hard state), each if flagged, then
+                        flags 1 (1: installed snapshot, 4: diverged), installed snapshot if flagged
+    write               flags 1 (1: installed snapshot, 2: hard state, 4: diverged), each if flagged, then
                         first index 8, term of the entry before it 8, count 4, the heads of all
                         entries, the data of all entries
     head of an entry    term 8, kind 1, length of the data 4
@@ -19,11 +19,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kvraft.raft.configuration import Configuration
-from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, SnapshotMetadata, Term
+from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, SnapshotMetadata, Standing, Term
 from kvraft.storage.interfaces import Identity, InstalledSnapshot, LogWrite
 
 _START = struct.Struct("<QQQQQ16s")
@@ -35,6 +35,10 @@ _ENTRIES = struct.Struct("<QQI")
 _HEAD = struct.Struct("<QBI")
 _HAS_SNAPSHOT = 1
 _HAS_HARD_STATE = 2
+_STANDING_FLAGS = {Standing.MEMBER: 0, Standing.DIVERGED: 4}
+"""Of the hard state, whose bytes have no place for it."""
+_STANDINGS = {flag: standing for standing, flag in _STANDING_FLAGS.items()}
+_STANDING_MASK = sum(_STANDING_FLAGS.values())
 _KINDS = {kind.value: kind for kind in EntryKind}
 
 
@@ -76,7 +80,9 @@ def encode_start(start: SegmentStart) -> bytes:
                 name,
                 _encode_node_ids(identity.initial_voters),
                 _encode_hard_state(start.hard_state),
-                _FLAGS.pack(0 if snapshot is None else _HAS_SNAPSHOT),
+                _FLAGS.pack(
+                    (0 if snapshot is None else _HAS_SNAPSHOT) | _STANDING_FLAGS[start.hard_state.standing]
+                ),
                 b"" if snapshot is None else _encode_snapshot(snapshot),
             )
         )
@@ -101,7 +107,8 @@ def decode_start(contents: memoryview) -> SegmentStart:
     )
     hard_state = cursor.hard_state()
     (flags,) = cursor.unpack(_FLAGS)
-    _check_flags(flags, _HAS_SNAPSHOT)
+    _check_flags(flags, _HAS_SNAPSHOT | _STANDING_MASK)
+    hard_state = replace(hard_state, standing=_standing(flags))
     start = SegmentStart(
         identity=identity,
         segment_bytes=segment_bytes,
@@ -119,11 +126,10 @@ def encode_write(write: LogWrite, previous_term: Term) -> bytes:
     """`previous_term` is the term of the entry before the first one written: with it a log whose
     older segments are gone still knows what its oldest entry follows. 0 if there are no entries."""
     snapshot, hard_state, entries = write.installed_snapshot, write.hard_state, write.entries
-    parts = [
-        _FLAGS.pack(
-            (0 if snapshot is None else _HAS_SNAPSHOT) | (0 if hard_state is None else _HAS_HARD_STATE)
-        )
-    ]
+    flags = 0 if snapshot is None else _HAS_SNAPSHOT
+    if hard_state is not None:
+        flags |= _HAS_HARD_STATE | _STANDING_FLAGS[hard_state.standing]
+    parts = [_FLAGS.pack(flags)]
     if snapshot is not None:
         parts.append(_encode_snapshot(snapshot))
     if hard_state is not None:
@@ -139,9 +145,12 @@ def decode_write(contents: memoryview) -> tuple[LogWrite, Term]:
     """The write and its `previous_term`. Raises MalformedContentsError."""
     cursor = _Cursor(contents)
     (flags,) = cursor.unpack(_FLAGS)
-    _check_flags(flags, _HAS_SNAPSHOT | _HAS_HARD_STATE)
+    known = _HAS_SNAPSHOT | _HAS_HARD_STATE
+    _check_flags(flags, known | _STANDING_MASK if flags & _HAS_HARD_STATE else known)
     snapshot = cursor.snapshot() if flags & _HAS_SNAPSHOT else None
-    hard_state = cursor.hard_state() if flags & _HAS_HARD_STATE else None
+    hard_state = None
+    if flags & _HAS_HARD_STATE:
+        hard_state = replace(cursor.hard_state(), standing=_standing(flags))
     first_index, previous_term, count = cursor.unpack(_ENTRIES)
     heads = cursor.take(count * _HEAD.size)
     try:
@@ -175,6 +184,13 @@ def _encode_snapshot(snapshot: InstalledSnapshot) -> bytes:
             _encode_node_ids(metadata.configuration.learners),
         )
     )
+
+
+def _standing(flags: int) -> Standing:
+    standing = _STANDINGS.get(flags & _STANDING_MASK)
+    if standing is None:
+        raise MalformedContentsError(f"no standing has the flags {flags:#x}")
+    return standing
 
 
 def _check_flags(flags: int, known: int) -> None:

@@ -13,6 +13,7 @@ from kvraft.machine import kv, lease_commands, leases
 from kvraft.machine.clients import CLIENT_IDLE_MS
 from kvraft.machine.results import Answer, GrantLeaseResult, RegisterClientResult, RenewLeasesResult, Result
 from kvraft.machine.users import due, queues
+from kvraft.node.divergence import DigestMessage
 from kvraft.node.expiry import CANDIDATES_MAX, CLIENTS_INTERVAL_MS, LOOK_INTERVAL_MS
 from kvraft.node.forwarding import ForwardAnswer, ForwardRequest
 from kvraft.node.leader_clock import LeaderClock
@@ -107,11 +108,11 @@ class Member:
     def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
         raise AssertionError(f"node {peer} {why}")
 
-    def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
-        def compare(other: Replica) -> None:
-            assert other.receive_digest(self.replica.node_id, applied_index, digest) is not False
+    def send_digest(self, peer: NodeId, message: DigestMessage) -> None:
+        self.cluster.post(self, peer, lambda other: other.receive_digest(self.replica.node_id, message))
 
-        self.cluster.post(self, leader, compare)
+    def tell_diverged(self, node: NodeId, index: Index) -> None:
+        raise AssertionError(f"the state of node {node} differs at {index}")
 
     def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:
         pytest.fail(f"nobody is so far behind: {order}")

@@ -6,7 +6,9 @@ import random
 
 import pytest
 
+from kvraft.errors import Reason, RequestError
 from kvraft.machine.machine import BATCH_VERSION
+from kvraft.node.divergence import DigestMessage, DivergenceFound
 from kvraft.node.forwarding import ForwardAnswer, ForwardedGroup, ForwardRequest
 from kvraft.node.proposals import LOSS_SUSPECTED_MS
 from kvraft.node.replica import Replica
@@ -24,7 +26,7 @@ from kvraft.raft.messages import (
 )
 from kvraft.raft.ready import SendSnapshot
 from kvraft.raft.settings import Settings
-from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, SnapshotMetadata, Term
+from kvraft.raft.types import Entry, EntryKind, HardState, Index, NodeId, SnapshotMetadata, Standing, Term
 from kvraft.storage.interfaces import (
     Applied,
     Cleaned,
@@ -116,7 +118,10 @@ class Surroundings:
     def tell_refused(self, peer: NodeId, why: str, count: int) -> None:
         raise AssertionError(f"node {peer} {why}")
 
-    def report_digest(self, leader: NodeId, applied_index: Index, digest: int) -> None:
+    def tell_diverged(self, node: NodeId, index: Index) -> None:
+        raise AssertionError(f"the state of node {node} differs at {index}")
+
+    def send_digest(self, peer: NodeId, message: DigestMessage) -> None:
         """Not looked at."""
 
     def send_snapshot(self, order: SendSnapshot, view: StateView) -> None:
@@ -193,6 +198,36 @@ def accepted(term: int, index: int) -> AppendEntriesAccepted:
 
 def heartbeat(term: int) -> Heartbeat:
     return Heartbeat(sender=LEADER, target=SELF, term=Term(term), commit_index=Index(0), round=1)
+
+
+# --- a state that differs from a majority's -----------------------------------------------------
+
+
+def test_a_node_that_was_told_that_its_state_differs_answers_nobody_and_remembers(
+    node: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[NodeId, Index]] = []
+    monkeypatch.setattr(node, "tell_diverged", lambda *what: told.append(what))
+    node.turn(heartbeat(1))
+    node.finish_write()
+    node.submit(PUT)
+    own = node.replica.state.applied.digest
+    for sender, digest in ((OTHER, own + 1), (LEADER, own)):
+        node.replica.receive_digest(sender, DivergenceFound(Index(0), digest))
+    assert node.replica.refusal is None, "one is no leader, the other says that nothing differs"
+    node.replica.receive_digest(LEADER, DivergenceFound(Index(0), own + 1))
+    node.turn()
+    assert told == [(SELF, Index(0))]
+    node.submit(PUT)
+    node.replica.read(now_ms=node.now_ms, on_fresh=node.told.append)
+    node.replica.read_at_least(0, now_ms=node.now_ms, on_fresh=node.told.append)
+    assert [error.reason for error in node.told if isinstance(error, RequestError)][-3:] == [
+        Reason.DIVERGED
+    ] * 3
+    write = node.finish_write()
+    assert write.hard_state == HardState(Term(1), None, Standing.DIVERGED)
+    node.turn(after_ms=60_000)
+    assert not [message for message in node.take_sent() if isinstance(message, RequestVote)]
 
 
 # --- a snapshot that waits for a flush ----------------------------------------------------------

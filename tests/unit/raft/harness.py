@@ -127,7 +127,7 @@ class Disk:
         if write.hard_state is not None:
             assert write.hard_state.term >= self.hard_state.term
             if write.hard_state.term == self.hard_state.term and self.hard_state.voted_for is not None:
-                assert write.hard_state == self.hard_state, "one vote per term"
+                assert write.hard_state.voted_for == self.hard_state.voted_for, "one vote per term"
             self.hard_state = write.hard_state
         if write.entries:
             first = write.entries[0].index

@@ -114,6 +114,7 @@ class FakeNode:
             takes_no_writes=False,
             leads=False,
             stopping=False,
+            refusal=None,
             upkeep=SimpleNamespace(erasure=lambda erasure_id: self.erasures[erasure_id]),
             queue_waiters=QueueWaiters(),
             views=Views(),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from kvraft import errors
+from kvraft.node.divergence import DigestAnswer
 from kvraft.raft.configuration import Configuration
 from kvraft.raft.ready import Role
 from kvraft.raft.types import Index, NodeId
@@ -79,16 +81,24 @@ def test_a_full_disk_is_an_alarm_of_this_node(service: Service) -> None:
 
 
 def test_the_leader_names_whose_state_differs(service: Service) -> None:
-    digests = service.node.replica.digests
-    digests.remember(Index(5), 1)
-    digests.compare(NodeId(3), Index(5), 2)
+    replica = service.node.replica
+    digests, configuration = replica.digests, replica.raft.configuration
+    digests.ask(NodeId(1), Index(5), 1)
+    digests.judge(NodeId(3), DigestAnswer(Index(5), 2), NodeId(1), configuration)
     assert not status(service).alarms  # what a former leader remembers may long be mended
     lead(service)
     (alarm,) = status(service).alarms
     assert (alarm.kind, alarm.member_id) == (cluster_pb2.ALARM_KIND_DIVERGED, 3)
-    assert "node 3" in alarm.message
-    assert "index 5" in alarm.message
+    assert "no majority says which is right" in alarm.message
 
-    digests.compare(NodeId(2), Index(5), 2)
+    digests.judge(NodeId(2), DigestAnswer(Index(5), 1), NodeId(1), configuration)
     (alarm,) = status(service).alarms
-    assert alarm.member_id == 1
+    assert (alarm.kind, alarm.member_id) == (cluster_pb2.ALARM_KIND_DIVERGED, 3)
+    assert "differs from a majority's at index 5" in alarm.message
+
+
+def test_a_node_whose_state_differs_says_so(service: Service) -> None:
+    service.node.replica.refusal = errors.diverged()
+    (alarm,) = status(service).alarms
+    assert (alarm.kind, alarm.member_id) == (cluster_pb2.ALARM_KIND_DIVERGED, 1)
+    assert "move its data directory aside" in alarm.message

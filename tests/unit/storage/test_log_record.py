@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from kvraft.raft.types import Term
+from kvraft.raft.types import Standing, Term
 from kvraft.storage.interfaces import LogWrite
 from kvraft.storage.log.contents import (
     MalformedContentsError,
@@ -29,6 +31,7 @@ from tests.unit.storage.log_samples import IDENTITY, entry, hard_state, snapshot
 
 WRITES = [
     LogWrite(hard_state=hard_state(2**63, 2**64 - 1)),
+    LogWrite(hard_state=replace(hard_state(3, 2), standing=Standing.DIVERGED), entries=(entry(7, 3),)),
     LogWrite(entries=(entry(7), entry(8, 2, b""), entry(9, 2, bytes(300)))),
     LogWrite(installed_snapshot=snapshot(5, 1), hard_state=hard_state(1), entries=(entry(6),)),
 ]
@@ -38,7 +41,7 @@ START = SegmentStart(
     last_index=entry(9).index,
     last_term=Term(4),
     previous_chain=bytes(range(16)),
-    hard_state=hard_state(4, 1),
+    hard_state=replace(hard_state(4, 1), standing=Standing.DIVERGED),
     installed_snapshot=snapshot(5, 1),
 )
 
@@ -109,7 +112,7 @@ def test_contents_of_another_length_are_malformed(contents: bytes) -> None:
 
 
 ONE_ENTRY = encode_write(LogWrite(entries=(entry(7),)), Term(1))
-WITH_SNAPSHOT = encode_write(WRITES[2], Term(1))
+WITH_SNAPSHOT = encode_write(WRITES[3], Term(1))
 
 
 @pytest.mark.parametrize(
