@@ -242,6 +242,15 @@ def revision_not_reached(min_revision: int, revision: int) -> RequestError:
     )
 
 
+def read_index_not_reached(waited_ms: int) -> RequestError:
+    return RequestError(
+        Reason.NO_LEADER,
+        f"in {waited_ms} ms this node did not come as far as its leader said that a linearizable read has to "
+        "see; nothing was applied; try another node",
+        retry_after_ms=200,
+    )
+
+
 def answer_too_large() -> RequestError:
     return RequestError(
         Reason.ANSWER_TOO_LARGE,

@@ -88,7 +88,8 @@ class Reads:
         """The reads of this question may run once `index` is applied."""
         asked = self._asked.pop(read_id, None)
         if asked is not None:
-            heapq.heappush(self._by_index, _Waiting(index, self._take_id(), 1 << 62, asked.readers))
+            deadline_ms = asked.asked_ms + self._settings.revision_timeout_ms
+            heapq.heappush(self._by_index, _Waiting(index, self._take_id(), deadline_ms, asked.readers))
 
     def refused(self, read_id: int) -> None:
         """No read index was given; the reads are asked about again."""
@@ -119,11 +120,10 @@ class Reads:
             self._by_index = []
         for reader in late:
             self._answer(reader, errors.no_leader(now_ms - reader.accepted_ms))
-        expired = [waiting for waiting in self._by_revision if waiting.deadline_ms <= now_ms]
-        if expired:
-            self._by_revision = [waiting for waiting in self._by_revision if waiting.deadline_ms > now_ms]
-            heapq.heapify(self._by_revision)
-        for waiting in expired:
+        for waiting in _take_expired(self._by_index, now_ms):
+            for reader in waiting.readers:
+                self._answer(reader, errors.read_index_not_reached(now_ms - reader.accepted_ms))
+        for waiting in _take_expired(self._by_revision, now_ms):
             for reader in waiting.readers:
                 self._answer(reader, errors.revision_not_reached(waiting.until, revision))
 
@@ -146,3 +146,12 @@ class Reads:
     def _take_id(self) -> int:
         self._next_id = (self._next_id + 1) % (1 << 63)
         return self._next_id
+
+
+def _take_expired(heap: list[_Waiting], now_ms: int) -> list[_Waiting]:
+    """Takes those out of a heap whose deadline has come."""
+    expired = [waiting for waiting in heap if waiting.deadline_ms <= now_ms]
+    if expired:
+        heap[:] = [waiting for waiting in heap if waiting.deadline_ms > now_ms]
+        heapq.heapify(heap)
+    return expired

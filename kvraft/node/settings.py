@@ -20,7 +20,7 @@ class NodeSettings:
     read_retry_ms: int = 500
     """After this a follower asks the leader for a read index again."""
     revision_timeout_ms: int = 10_000
-    """How long a read waits for its `min_revision`."""
+    """How long a read waits for its `min_revision`, or for the index that the leader named."""
     waiting_commands_max: int = 100_000
     waiting_bytes_max: int = 64 << 20
     """Of commands accepted from clients and not yet answered."""

@@ -83,9 +83,9 @@ def test_without_a_leader_reads_are_refused_soon(client: Client) -> None:
 def test_without_a_leader_reads_do_not_wait_for_their_index_for_ever(client: Client) -> None:
     client.reads.accept(client.reader("a"))
     client.reads.answered(client.reads.take_question(0), Index(5))
-    client.reads.expire(9_000, 599, 0)
+    client.reads.expire(2_900, 599, 0)
     assert client.told == []
-    client.reads.expire(9_000, 600, 0)
+    client.reads.expire(2_900, 600, 0)
     assert client.told == [("a", Reason.NO_LEADER)]
     client.reads.run(Index(5), 0)
     assert client.reads.in_flight == 0
@@ -115,4 +115,14 @@ def test_everybody_is_told_when_the_node_stops(client: Client) -> None:
     assert sorted(client.told) == [
         (name, Reason.SHUTTING_DOWN) for name in ("asked", "new", "revision", "waiting")
     ]
+    assert client.reads.in_flight == 0
+
+
+def test_a_read_whose_index_never_comes_is_told_so(client: Client) -> None:
+    client.reads.accept(client.reader("a", 0))
+    client.reads.answered(client.reads.take_question(100), Index(1 << 60))
+    client.reads.expire(3_099, 0, 0)
+    assert client.told == []
+    client.reads.expire(3_100, 0, 0)
+    assert client.told == [("a", Reason.NO_LEADER)]
     assert client.reads.in_flight == 0
