@@ -190,6 +190,37 @@ async def _is_fenced(cluster: Cluster, node_id: int) -> None:
         assert refused.value.reason == "DIVERGED"
 
 
+def test_a_node_is_seeded_anew_as_the_manual_says(tmp_path: Path) -> None:
+    """Each step of "Re-seeding" in docs/operations.md, on a healthy cluster that goes on being written to."""
+
+    async def story() -> None:
+        async with Cluster(tmp_path) as cluster, cluster.client() as client:
+            await _write(client, 100)
+            await cluster.assert_equal_states()
+            victim = (await cluster.followers())[0]
+            leader = await cluster.leader()
+            cluster.signal(victim, signal.SIGTERM)
+            assert await cluster.ended(victim) == exit_codes.OK
+            cluster.data_directory(victim).rename(tmp_path / "aside")
+            cluster.start(victim)
+
+            async def is_told() -> bool:
+                return "lost acknowledged data" in cluster.log(victim)
+
+            await eventually(is_told, "its log says that the leader counts on what it had")
+            await client.kv.put(b"meanwhile", b"the others go on")
+            cluster.signal(leader, signal.SIGTERM)
+            assert await cluster.ended(leader) == exit_codes.OK
+            cluster.start(leader)
+            await cluster.assert_equal_states()
+            assert all(process.poll() is None for process in cluster.processes.values())
+            await _write(client, 50, prefix=b"after")
+            await cluster.assert_equal_states()
+            assert (await client.kv.get(b"meanwhile")).kv is not None
+
+    asyncio.run(story())
+
+
 def test_a_torn_last_write_is_cut_off_and_reported(tmp_path: Path) -> None:
     async def story() -> None:
         async with Cluster(tmp_path) as cluster, cluster.client() as client:
