@@ -155,7 +155,6 @@ class WriteBatch(Batch):
         for call, result in zip(self.calls, response.results, strict=True):
             if result.HasField("error"):
                 if result.error.reason == "TOO_MUCH_WORK":
-                    call.was_sent = False
                     left.append(call)
                     continue
                 call.fail(error_of_batch(result.error, call=call.name, writes=True, endpoint=endpoint))
