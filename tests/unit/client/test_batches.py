@@ -16,7 +16,7 @@ def test_commands_for_which_a_batch_was_too_much_go_in_the_next_one() -> None:
         command = pipeline_pb2.WriteCommand(put=kv_pb2.PutRequest(key=b"k"))
         calls = [WriteCall(command, "Put", loop, loop.time(), 5.0) for _ in range(3)]
         batch = WriteBatch(1, calls, (7, 1))
-        batch.sent(loop.time())
+        batch.sent()
         too_much = pipeline_pb2.PipelineError(code=8, reason="TOO_MUCH_WORK", message="work")
         response = pipeline_pb2.PipelineResponse(tag=1, header=common_pb2.ResponseHeader(revision=5))
         response.results.add(revision=5)
