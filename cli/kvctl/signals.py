@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Task
 
 ResultT = TypeVar("ResultT")
+Handler = Callable[[int, FrameType | None], Any] | int | None
+"""As `signal.getsignal` has it. `None`: it is not Python's, and stays."""
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -24,12 +27,22 @@ class Interrupted(KeyboardInterrupt):
         self.signum = signum
 
 
-def prepare() -> None:
-    """From now on a signal raises Interrupted where the main thread is."""
-    for signum in ENDING:
-        # Whoever started kvctl may have wanted it to be ignored: nohup, a job of a script.
-        if signal.getsignal(signum) is not signal.SIG_IGN:
+@contextmanager
+def raised() -> Iterator[None]:
+    """Within, a signal raises Interrupted where the main thread is. Afterwards all is as it was."""
+    before = {signum: signal.getsignal(signum) for signum in ENDING}
+    try:
+        for signum in _not_ignored():
             signal.signal(signum, _raise)
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+def _not_ignored() -> list[signal.Signals]:
+    """Whoever started kvctl may have wanted some to be ignored: nohup, a job of a script."""
+    return [signum for signum in ENDING if signal.getsignal(signum) is not signal.SIG_IGN]
 
 
 def signal_of(interrupt: KeyboardInterrupt) -> int:
@@ -48,8 +61,8 @@ def run(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     received: list[int] = []
     with asyncio.Runner() as runner:
         task: Task[ResultT] = runner.get_loop().create_task(coroutine)
-        handled = [signum for signum in ENDING if signal.getsignal(signum) is not signal.SIG_IGN]
-        for signum in handled:
+        before = {signum: signal.getsignal(signum) for signum in _not_ignored()}
+        for signum in before:
             runner.get_loop().add_signal_handler(signum, _cancel, task, signum, received)
         try:
             return runner.get_loop().run_until_complete(task)
@@ -58,7 +71,7 @@ def run(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
                 raise Interrupted(received[0]) from None
             raise
         finally:
-            _give_back(runner.get_loop(), handled)
+            _give_back(runner.get_loop(), before)
 
 
 def _cancel(task: Task[Any], signum: int, received: list[int]) -> None:
@@ -66,10 +79,10 @@ def _cancel(task: Task[Any], signum: int, received: list[int]) -> None:
     task.cancel(signum)
 
 
-def _give_back(loop: AbstractEventLoop, handled: list[signal.Signals]) -> None:
-    for signum in handled:
+def _give_back(loop: AbstractEventLoop, before: dict[signal.Signals, Handler]) -> None:
+    for signum, handler in before.items():
         loop.remove_signal_handler(signum)
-        signal.signal(signum, _raise)
+        signal.signal(signum, handler)
 
 
 def signal_of_cancellation(cancelled: BaseException) -> int:

@@ -63,5 +63,12 @@ def give_up_stdout() -> None:
     sys.stdout = _nowhere()
 
 
+def flush() -> None:
+    """Before the process ends. Whoever does not read it any more was told already."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+
+
 def _nowhere() -> TextIO:
     return Path(os.devnull).open("w", encoding="utf-8")

@@ -10,6 +10,7 @@ from kvraft.client.admin import (
     UserExport,
 )
 from kvraft.client.client import Client
+from kvraft.client.cluster_results import Alarm, AlarmKind, Member, Role, Status
 from kvraft.client.compare import Compare
 from kvraft.client.contacts import (
     BlockedPage,
@@ -66,6 +67,14 @@ from kvraft.client.groups import (
 from kvraft.client.held_lease import HeldLease
 from kvraft.client.keep import KEEP, Keep
 from kvraft.client.keys import KeyRange
+from kvraft.client.kv_results import (
+    BatchWriteResult,
+    CompareAndSetResult,
+    CountResult,
+    DeleteRangeResult,
+    DeleteResult,
+    RangePage,
+)
 from kvraft.client.lease import (
     GetLeaseResult,
     GrantLeaseResult,
@@ -97,23 +106,7 @@ from kvraft.client.receiver import ReceivedMessage, Receiver
 from kvraft.client.recipes.barrier import Barrier
 from kvraft.client.recipes.election import Election, Leader, Leadership
 from kvraft.client.recipes.lock import Lock
-from kvraft.client.results import (
-    Alarm,
-    AlarmKind,
-    BatchWriteResult,
-    CompareAndSetResult,
-    CountResult,
-    DeleteRangeResult,
-    DeleteResult,
-    GetResult,
-    Header,
-    KeyValue,
-    Member,
-    PutResult,
-    RangePage,
-    Role,
-    Status,
-)
+from kvraft.client.results import GetResult, Header, KeyValue, PutResult
 from kvraft.client.session_results import (
     CloseSessionResult,
     Device,
@@ -133,11 +126,11 @@ from kvraft.client.session_watch import SessionEvent, SessionEventBatch, Session
 from kvraft.client.stream import RangeStream
 from kvraft.client.sync.client import SyncClient
 from kvraft.client.sync.iterating import SyncIterator
-from kvraft.client.sync.kv import SyncWatch
 from kvraft.client.sync.lease import SyncHeldLease
 from kvraft.client.sync.messages import SyncReceivedMessage, SyncReceiver
 from kvraft.client.sync.recipes import SyncBarrier, SyncElection, SyncLeadership, SyncLock
 from kvraft.client.sync.sessions import SyncGateway, SyncSessionWatch
+from kvraft.client.sync.watch import SyncWatch
 from kvraft.client.txn import RangeResult, Txn, TxnOperation, TxnOperationResult, TxnResult
 from kvraft.client.watch import Event, EventBatch, EventKind, Watch
 

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+import kvraft.client
+
 ClassT = TypeVar("ClassT", bound=type)
 Rule = Callable[[Any, str], Any]
 """From a value and what it is called to the value in its plain form. Raises TypeError, ValueError."""
@@ -115,9 +117,24 @@ class _Arguments:
 
 
 def hints_of(function: _Function) -> dict[str, Any]:
-    """The types of its parameters. That of the result may be one that only type checkers import."""
+    """The types of its parameters. That of the result may be one that only type checkers import. So may what
+    the library exports: its modules are imported now."""
     of_parameters = {name: hint for name, hint in function.__annotations__.items() if name != "return"}
-    return get_type_hints(types.SimpleNamespace(__annotations__=of_parameters), function.__globals__)
+    names = _Names(function.__globals__)
+    return get_type_hints(types.SimpleNamespace(__annotations__=of_parameters), function.__globals__, names)
+
+
+class _Names(dict[str, Any]):
+    """What annotations of a module may name beside its own globals."""
+
+    def __init__(self, own: dict[str, Any]) -> None:
+        super().__init__()
+        self._own = own
+
+    def __missing__(self, name: str) -> Any:
+        if name not in self._own and name in kvraft.client.__all__:
+            return getattr(kvraft.client, name)
+        raise KeyError(name)
 
 
 # --- rules ------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from kvraft.client.arguments import checked
+from kvraft.client.cluster_results import Status
 from kvraft.client.errors import KvraftError
 from kvraft.client.failover import Failover
 from kvraft.client.method import Method
-from kvraft.client.results import Status
 from kvraft.v1 import cluster_pb2
 
 _STATUS = Method("/kvraft.v1.ClusterService/Status", cluster_pb2.StatusResponse.FromString)

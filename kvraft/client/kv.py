@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from kvraft.client.arguments import checked
-from kvraft.client.compare import Compare
 from kvraft.client.failover import Failover
 from kvraft.client.keys import KeyRange
 from kvraft.client.method import Method
-from kvraft.client.operations import Delete, Put
 from kvraft.client.pipeline import Pipeline
 from kvraft.client.reading import LINEARIZABLE, Consistency, consistency_fields
-from kvraft.client.results import (
-    BatchWriteResult,
-    CompareAndSetResult,
-    CountResult,
-    DeleteRangeResult,
-    DeleteResult,
-    GetResult,
-    Header,
-    KeyValue,
-    PutResult,
-    RangePage,
-)
-from kvraft.client.stream import RangeStream
-from kvraft.client.txn import TxnOperation, TxnResult, txn_request, txn_result
-from kvraft.client.watch import EventKind, Watch
+from kvraft.client.results import GetResult, Header, KeyValue, PutResult
 from kvraft.v1 import kv_pb2, pipeline_pb2
+
+if TYPE_CHECKING:
+    from kvraft.client.compare import Compare
+    from kvraft.client.kv_results import (
+        BatchWriteResult,
+        CompareAndSetResult,
+        CountResult,
+        DeleteRangeResult,
+        DeleteResult,
+        RangePage,
+    )
+    from kvraft.client.operations import Delete, Put
+    from kvraft.client.stream import RangeStream
+    from kvraft.client.txn import TxnOperation, TxnResult
+    from kvraft.client.watch import EventKind, Watch
 
 _GET = Method("/kvraft.v1.KvService/Get", kv_pb2.GetResponse.FromString)
 _RANGE = Method("/kvraft.v1.KvService/Range", kv_pb2.RangeResponse.FromString)
@@ -82,6 +82,8 @@ class Kv:
 
     async def delete(self, key: bytes, *, return_previous: bool = False) -> DeleteResult:
         """Deletes one key. Deleting a key that does not exist changes nothing and succeeds."""
+        from kvraft.client.kv_results import DeleteResult
+
         request = kv_pb2.DeleteRequest(key=key, return_previous=return_previous)
         header, result = await self._pipeline.write(pipeline_pb2.WriteCommand(delete=request), "Delete")
         response = result.delete
@@ -91,6 +93,8 @@ class Kv:
     async def delete_range(self, keys: KeyRange, *, limit: int = 10_000) -> DeleteRangeResult:
         """Deletes the first `limit` keys (at most 10,000) of a range atomically. Call again while
         `more`; between two calls others see the range half deleted."""
+        from kvraft.client.kv_results import DeleteRangeResult
+
         request = kv_pb2.DeleteRangeRequest(range=keys.to_message(), limit=limit)
         command = pipeline_pb2.WriteCommand(delete_range=request)
         header, result = await self._pipeline.write(command, "DeleteRange")
@@ -111,6 +115,8 @@ class Kv:
         next one give its `next_page_token`, with otherwise the same arguments; later pages are of
         the same revision or a later one. To read a whole range, `stream_range` is simpler and faster.
         """
+        from kvraft.client.kv_results import RangePage
+
         level, min_revision = consistency_fields(consistency)
         request = kv_pb2.RangeRequest(
             range=keys.to_message(),
@@ -129,6 +135,8 @@ class Kv:
         self, keys: KeyRange = EVERY_KEY, *, consistency: Consistency = LINEARIZABLE
     ) -> CountResult:
         """Counts the keys of a range."""
+        from kvraft.client.kv_results import CountResult
+
         level, min_revision = consistency_fields(consistency)
         request = kv_pb2.RangeRequest(
             range=keys.to_message(), count_only=True, consistency=level, min_revision=min_revision
@@ -147,6 +155,8 @@ class Kv:
     ) -> RangeStream:
         """Reads a range of any size in key order, the first `limit` keys of it (0: all), to be
         iterated over. `RangeStream` says what happens when a node fails on the way."""
+        from kvraft.client.stream import RangeStream
+
         return RangeStream(
             failover=self._failover,
             keys=keys,
@@ -167,6 +177,8 @@ class Kv:
         """Follows the changes of a key or a range of keys, to be iterated over: those of `start_revision` and
         after it, or (0) those from now on; `previous`: with what the keys held before. `Watch` says what
         happens when a node fails on the way."""
+        from kvraft.client.watch import Watch
+
         return Watch(
             failover=self._failover,
             keys=KeyRange.single(keys) if isinstance(keys, bytes) else keys,
@@ -192,6 +204,8 @@ class Kv:
 
     async def batch_write(self, operations: Sequence[Put | Delete]) -> BatchWriteResult:
         """Applies 1 to 1,000 puts and deletes atomically, in order, as one revision."""
+        from kvraft.client.kv_results import BatchWriteResult
+
         request = kv_pb2.BatchWriteRequest(operations=[operation.to_message() for operation in operations])
         command = pipeline_pb2.WriteCommand(batch_write=request)
         header, result = await self._pipeline.write(command, "BatchWrite")
@@ -207,11 +221,15 @@ class Kv:
         """Does the operations of `success` if all comparisons hold, otherwise those of `failure`: in order,
         atomically, as one revision, a later one seeing an earlier one. At most 128 comparisons and
         operations, those of nested transactions counted with the rest. Raises LeaseNotFound."""
+        from kvraft.client.txn import txn_request, txn_result
+
         request = txn_request(compare, success, failure)
         header, result = await self._pipeline.write(pipeline_pb2.WriteCommand(txn=request), "Txn")
         return txn_result(Header.at(header, result.revision), result.txn)
 
     async def _compare_and_set(self, request: kv_pb2.CompareAndSetRequest) -> CompareAndSetResult:
+        from kvraft.client.kv_results import CompareAndSetResult
+
         command = pipeline_pb2.WriteCommand(compare_and_set=request)
         header, result = await self._pipeline.write(command, "CompareAndSet")
         response = result.compare_and_set

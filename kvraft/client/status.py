@@ -13,8 +13,6 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 from kvraft.client.errors import (
     Aborted,
@@ -238,6 +236,10 @@ def _of_transport(code: grpc.StatusCode, text: str) -> _Details:
 
 
 def _details_of(status: grpc.aio.AioRpcError) -> _Details:
+    # Most programs that end soon never need them.
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
     try:
         rich = rpc_status.from_call(status)
     except (ValueError, DecodeError):

@@ -12,8 +12,9 @@ from typing import assert_never
 
 from kvraft.client.arguments import checked
 from kvraft.client.compare import Compare
+from kvraft.client.kv_results import DeleteRangeResult, DeleteResult
 from kvraft.client.operations import Delete, DeleteRange, Get, Put, Range
-from kvraft.client.results import DeleteRangeResult, DeleteResult, GetResult, Header, KeyValue, PutResult
+from kvraft.client.results import GetResult, Header, KeyValue, PutResult
 from kvraft.v1 import kv_pb2
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 from pathlib import Path
 
 import pytest
 
+from kvctl import signals
 from kvraft.client import SyncClient
 from tests.cli.served import Served
 
@@ -21,6 +23,16 @@ for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
 print("ready", flush=True)
 signal.pause()
 """
+
+
+def test_handlers_are_as_they_were_afterwards() -> None:
+    before = [signal.getsignal(signum) for signum in ENDING]
+    with signals.raised():
+        assert [signal.getsignal(signum) for signum in ENDING] != before
+        signals.run(asyncio.sleep(0))
+    assert [signal.getsignal(signum) for signum in ENDING] == before
+    signals.run(asyncio.sleep(0))
+    assert [signal.getsignal(signum) for signum in ENDING] == before
 
 
 def leases(client: SyncClient) -> int:

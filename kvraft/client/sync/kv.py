@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 from kvraft.client.kv import Kv
 from kvraft.client.sync.blocking import Blocking, blocking
-from kvraft.client.sync.iterating import BlockingWatch, blocking_stream
-from kvraft.client.watch import Event, EventBatch, Watch
+from kvraft.client.sync.iterating import blocking_stream
+
+if TYPE_CHECKING:
+    from kvraft.client.sync.watch import SyncWatch
+    from kvraft.client.watch import Watch
 
 P = ParamSpec("P")
 ServiceT = TypeVar("ServiceT")
-
-
-class SyncWatch(BlockingWatch[EventBatch, Event]):
-    """Iterates over changes and blocks until there is one, as `Watch`. `close`, from any thread, ends it."""
-
-    __slots__ = ()
 
 
 def blocking_watch(
@@ -26,6 +23,8 @@ def blocking_watch(
 ) -> Callable[Concatenate[Blocking[ServiceT], P], SyncWatch]:
     @functools.wraps(method)
     def watch(self: Blocking[ServiceT], /, *args: P.args, **kwargs: P.kwargs) -> SyncWatch:
+        from kvraft.client.sync.watch import SyncWatch
+
         return SyncWatch(method(self._service, *args, **kwargs), self._thread)
 
     return watch
