@@ -101,12 +101,15 @@ class LoopThread:
     def stop(self) -> None:
         """Ends the thread, and with ClientClosed whatever other threads wait for. Raises ClientClosed if
         another thread has done it."""
-        self.run(self._end_all)
+        if self.is_this:
+            raise RuntimeError("a callback of the client must not close it: hand over to another thread")
         with self._guard:
             if self._is_stopped:
                 raise ClientClosed
+            # From here on no call begins, so that all that have begun are ended.
             self._is_stopped = True
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        asyncio.run_coroutine_threadsafe(self._end_all(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         for done in self._waiting:
             if not done.done():
