@@ -148,6 +148,19 @@ class HeldLease:
     async def begin(self) -> None:
         """Grants the lease. Raises KvraftError."""
         assert not self._lease_id, "a lease is held once"
+        granting = asyncio.create_task(self._grant(), name="kvraft-grant")
+        try:
+            sent_s, self._lease_id = await asyncio.shield(granting)
+        except asyncio.CancelledError:
+            self._releases.begin(lambda: self._give_back(granting))
+            raise
+        self._is_held = True
+        self._releases.hold(self, self._abandon)
+        self._lives_since(sent_s)
+        self._look()
+
+    async def _grant(self) -> tuple[float, int]:
+        """Returns when the lease was asked for, and its id. Raises KvraftError."""
         sent_s = self._clock()
         try:
             granted = await self._leases.grant(self.ttl_s)
@@ -155,11 +168,14 @@ class HeldLease:
             # If it was granted it ends by itself; another one takes its place.
             sent_s = self._clock()
             granted = await self._leases.grant(self.ttl_s)
-        self._lease_id = granted.lease_id
-        self._is_held = True
-        self._releases.hold(self, self._abandon)
-        self._lives_since(sent_s)
-        self._look()
+        return sent_s, granted.lease_id
+
+    async def _give_back(self, granting: asyncio.Task[tuple[float, int]]) -> None:
+        """Revokes a lease for which nobody waits any more when it is granted."""
+        await asyncio.wait((granting,))
+        if not granting.cancelled() and granting.exception() is None:
+            _, self._lease_id = granting.result()
+            await self._revoke()
 
     async def end(self) -> None:
         """Revokes the lease, also if this is cancelled. Raises nothing; where the lease is lost, or was given
