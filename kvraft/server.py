@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import random
 import time
 
@@ -64,10 +65,10 @@ async def run(config: ServerConfig) -> int:
     if connections_max < config.client_connections_max:
         logger.warning("few open files are allowed", limit=limit, client_connections_max=connections_max)
     try:
-        # Before there is a directory with an identity.
-        for address in (config.client_address, config.peer_address):
-            check_address(address)
+        if _is_new(config):
+            _check_addresses(config)
         with contextlib.closing(DataDirectory.open(config.data_dir)) as directory:
+            _check_addresses(config)
             await _Server(config, directory, stop_requested, connections_max).run()
     except DataDirectoryError as error:
         logger.error("data directory refused", error=str(error))
@@ -85,6 +86,17 @@ async def run(config: ServerConfig) -> int:
         logger.critical("this node must stop", error=str(error))
         return exit_codes.UNKNOWN_COMMAND
     return exit_codes.OK
+
+
+def _is_new(config: ServerConfig) -> bool:
+    """Returns whether the start would make the data directory: not if the node cannot listen. Of one that is
+    there its lock says more than a port that is taken."""
+    return not os.path.exists(config.data_dir)
+
+
+def _check_addresses(config: ServerConfig) -> None:
+    for address in (config.client_address, config.peer_address):
+        check_address(address)
 
 
 class _Server:
