@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -76,17 +78,45 @@ async def _count(client: Client) -> int:
 def test_a_lock_passes_on_when_its_holder_dies(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Cluster(tmp_path) as cluster, cluster.client() as client:
-            dead = cluster.client()
-            first = dead.lock("name", ttl_s=2)
-            await first.__aenter__()
-            await dead.close()  # it renews no more, and revokes nothing
+            holder = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "kvctl", "--endpoints", cluster.endpoints),
+                *(
+                    "lock",
+                    "--ttl",
+                    "2",
+                    "name",
+                    "--",
+                    "sh",
+                    "-c",
+                    "echo $KVRAFT_FENCING_TOKEN; exec sleep 60",
+                ),
+                stdout=asyncio.subprocess.PIPE,
+                start_new_session=True,
+            )
+            assert holder.stdout is not None
+            first = int(await holder.stdout.readline())
+            os.killpg(holder.pid, signal.SIGKILL)  # it renews no more, and revokes nothing
+            await holder.wait()
 
             async with asyncio.timeout(PATIENCE_S), client.lock("name", ttl_s=2) as second:
-                assert second.fencing_token > first.fencing_token
+                assert second.fencing_token > first
+            assert await _count(client) == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_lock_passes_on_at_once_when_the_client_of_its_holder_is_closed(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with Cluster(tmp_path) as cluster, cluster.client() as client:
+            closed = cluster.client()
+            first = closed.lock("name", ttl_s=600)
+            await first.__aenter__()
+            await closed.close()
             assert first.lost.is_set()
             with pytest.raises(LeaseLost):
                 await first.__aexit__(None, None, None)
-            assert await _count(client) == 0
+            async with asyncio.timeout(PATIENCE_S), client.lock("name"):
+                pass
 
     asyncio.run(scenario())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.cluster.harness import PATIENCE_S, Cluster
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 SESSIONS = 10_000
 AT_ONCE = 1_000
 TTL_S = 2.0
@@ -39,8 +41,29 @@ class Ends:
                 return
 
 
-async def connect_everybody(client: Client) -> tuple[int, int]:
+async def connect_everybody(endpoints: str) -> tuple[int, int]:
     """A gateway that opens all sessions and then dies: the lease, and the revision after the last session."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", GATEWAY, endpoints), cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    process.kill()  # it renews no more, and revokes nothing
+    await process.wait()
+    lease_id, epoch = map(int, line.split())
+    return lease_id, epoch + 1
+
+
+GATEWAY = """
+import asyncio, sys
+from tests.cluster.test_sessions import hold_everybody
+asyncio.run(hold_everybody(sys.argv[1]))
+"""
+
+
+async def hold_everybody(endpoints: str) -> None:
+    """In a process of its own: opens all sessions, prints the lease and the last epoch, and keeps them."""
+    client = Client(endpoints, timeout_s=PATIENCE_S)
     gateway = client.sessions.gateway("10.0.0.7:443", ttl_s=TTL_S)
     await gateway.begin()
     epoch = 0
@@ -50,9 +73,8 @@ async def connect_everybody(client: Client) -> tuple[int, int]:
         )
         epoch = max(epoch, *(session.epoch for session in opened))
     assert not gateway.lost.is_set(), "the gateway could not keep its lease: the test proves nothing"
-    await client.close()  # it renews no more, and revokes nothing
-    await gateway.end()
-    return gateway.lease_id, epoch + 1
+    print(gateway.lease_id, epoch, flush=True)
+    await gateway.lost.wait()
 
 
 def test_ten_thousand_sessions_end_with_their_gateway_and_none_earlier(tmp_path: Path) -> None:
@@ -63,7 +85,7 @@ def test_ten_thousand_sessions_end_with_their_gateway_and_none_earlier(tmp_path:
                 await asyncio.gather(*(client.sessions.register_device(each, "phone") for each in users))
 
             for leader_dies in (False, True):
-                lease_id, from_revision = await connect_everybody(cluster.client())
+                lease_id, from_revision = await connect_everybody(cluster.endpoints)
                 ends = Ends()
                 async with cluster.client(*await cluster.followers()) as watcher:
                     watching = asyncio.create_task(ends.watch(watcher, lease_id, from_revision))
