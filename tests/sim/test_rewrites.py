@@ -10,7 +10,7 @@ from kvraft.storage.state import rewrite
 from tests.sim.simulation import DURATION_S, Simulation
 from tests.sim.timeline import MS_US
 
-SEEDS = range(1, 5)
+SEEDS = range(2, 7)
 EVENTS = {
     "crash kept an unconfirmed rebase",
     "crash lost a rebase",

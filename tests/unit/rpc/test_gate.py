@@ -205,14 +205,20 @@ def kept_frames(service: Service, called: Callable[[], object]) -> list[str]:
     collection."""
     gc.collect()
     gc.disable()
+    before = frames_of_the_node()
     try:
         called()
         service.call(service.kv.Get, kv_pb2.GetRequest(key=b"k"))  # gRPC keeps the call that came last
         service.runner.run(until(lambda: not service.gate.calls.under_way.taken))
-        frames = [each for each in gc.get_objects() if isinstance(each, types.FrameType)]
-        return [each.f_code.co_name for each in frames if "/kvraft/" in each.f_code.co_filename]
+        return [frame.f_code.co_name for key, frame in frames_of_the_node().items() if key not in before]
     finally:
         gc.enable()
+
+
+def frames_of_the_node() -> dict[int, types.FrameType]:
+    """All of its functions' that are there now, by their identity; other tests may have left some."""
+    frames = [each for each in gc.get_objects() if isinstance(each, types.FrameType)]
+    return {id(each): each for each in frames if "/kvraft/" in each.f_code.co_filename}
 
 
 REFUSED = {
