@@ -19,6 +19,7 @@ from kvraft import exit_codes, signals
 from kvraft.addresses import AddressError, check_address
 from kvraft.child_nodes import log_path, start_node
 from kvraft.client import Client, KvraftError, Role
+from kvraft.copyable import Copyable
 from kvraft.members import MemberAddresses, loopback_members
 from kvraft.storage.log import read_identity
 
@@ -60,7 +61,7 @@ def run(*, nodes: int, data_directory: Path, base_port: int) -> int:
     return asyncio.run(_run(members, data_directory))
 
 
-class _Refused(Exception):
+class _Refused(Copyable):
     """The cluster is not started; the message says why."""
 
     def __init__(self, problem: str, exit_code: int) -> None:
