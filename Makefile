@@ -65,7 +65,7 @@ types: install ## mypy, strict
 	$(BIN)/mypy
 
 .PHONY: test
-test: install ## every test, about 8 minutes on 2 cores
+test: install ## every test, about 15 minutes on 2 cores
 	$(BIN)/python -m pytest
 
 SEEDS ?= 1..300
