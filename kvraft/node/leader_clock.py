@@ -42,8 +42,8 @@ class LeaderClock:
         self._node_id = node_id
         self._term: Term | None = None
         """That it is set for."""
-        self._others: dict[NodeId, int | None] = {}
-        """How far the other nodes' clocks are ahead of the clock that never jumps; None: not told."""
+        self._others: dict[NodeId, int] = {}
+        """How far the other nodes' clocks are ahead of the clock that never jumps."""
         self._ahead_ms = 0
         """Of the clock that never jumps."""
         self._replicated_ms = replicated_ms
@@ -56,9 +56,9 @@ class LeaderClock:
             self._replicated_ms = replicated_ms
             self._replicated_ahead_ms = replicated_ms - now_ms
 
-    def told(self, peer: NodeId, wall_ms: int | None, now_ms: int) -> None:
-        """What a peer took for the time when it answered just now; None: its version does not say."""
-        self._others[peer] = None if wall_ms is None else wall_ms - now_ms
+    def told(self, peer: NodeId, wall_ms: int, now_ms: int) -> None:
+        """What a peer took for the time when it answered just now."""
+        self._others[peer] = wall_ms - now_ms
 
     def forget_others(self) -> None:
         """This node does not lead: what it was told is of an earlier term."""
@@ -85,18 +85,18 @@ class LeaderClock:
         return {
             voter: ahead_ms - middle_ms
             for voter, ahead_ms in sorted(voters.items())
-            if ahead_ms is not None and abs(ahead_ms - middle_ms) > SKEW_MS_MAX
+            if abs(ahead_ms - middle_ms) > SKEW_MS_MAX
         }
 
     def replicated_ahead_ms(self, configuration: Configuration, *, now_ms: int, wall_ms: int) -> int:
         """By how much replicated time is ahead of the middle clock. Of a node that leads."""
         return self._ahead_ms - _middle(self._voters_ahead_ms(configuration, wall_ms - now_ms).values())
 
-    def _voters_ahead_ms(self, configuration: Configuration, own_ahead_ms: int) -> dict[NodeId, int | None]:
+    def _voters_ahead_ms(self, configuration: Configuration, own_ahead_ms: int) -> dict[NodeId, int]:
         everyone = {**self._others, self._node_id: own_ahead_ms}
         return {voter: everyone[voter] for voter in configuration.voters if voter in everyone}
 
 
-def _middle(ahead_ms: Iterable[int | None]) -> int:
-    told = sorted(each for each in ahead_ms if each is not None)
+def _middle(ahead_ms: Iterable[int]) -> int:
+    told = sorted(ahead_ms)
     return told[(len(told) - 1) // 2] if told else 0

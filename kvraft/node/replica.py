@@ -501,7 +501,9 @@ class Replica:
         if not self.leads:
             self._clock.forget_others()
         for answer in self._told_clocks:
-            self._clock.told(answer.sender, answer.wall_ms, now_ms)
+            # One of another term was refused, or is old: it is nobody's word on this leader's clock.
+            if answer.wall_ms is not None and answer.term == self.raft.term:
+                self._clock.told(answer.sender, answer.wall_ms, now_ms)
         self._told_clocks.clear()
 
     def clock_skews(self, now_ms: int) -> dict[NodeId, int]:

@@ -481,12 +481,11 @@ def _forwarded_garbage_is_proposed(patch: Patch) -> None:
 
 def _one_clock_decides(patch: Patch) -> None:
     """A leader goes by its own clock."""
-    told = LeaderClock.told
 
-    def told_nothing(self: LeaderClock, peer: NodeId, _wall_ms: int | None, now_ms: int) -> None:
-        told(self, peer, None, now_ms)
+    def own_alone(self: LeaderClock, configuration: Configuration, own_ahead_ms: int) -> dict[NodeId, int]:
+        return dict.fromkeys(configuration.voters, own_ahead_ms)
 
-    patch.setattr(LeaderClock, "told", told_nothing)
+    patch.setattr(LeaderClock, "_voters_ahead_ms", own_alone)
 
 
 MUTANTS = (
